@@ -1,0 +1,119 @@
+/**
+ * What agents and the actor tree need from outside, as interfaces.
+ * The shell in `runtime/` passes the implementations in; nothing here does I/O.
+ *
+ * @module
+ */
+
+import type { Sql } from "postgres";
+import type { Json } from "../machines/error-code.ts";
+
+/** Wall time for records, monotonic time for durations. Injected so that tests own it. */
+export interface Clock {
+  now(): Date;
+  /** Milliseconds from an arbitrary origin; never goes back. */
+  monotonicMs(): number;
+}
+
+export interface Log {
+  debug(message: string, fields?: Record<string, unknown>): void;
+  info(message: string, fields?: Record<string, unknown>): void;
+  warn(message: string, fields?: Record<string, unknown>): void;
+  error(message: string, fields?: Record<string, unknown>): void;
+}
+
+/** Messages between agents. On one node they travel over the main thread. */
+export interface BusPort {
+  /** Tells everyone who listens to `topic`; at most once. */
+  publish(topic: string, body: Json): Promise<void>;
+  /**
+   * Runs `action` of another agent and returns its output.
+   * @throws {AgentError} `AGENT_UNKNOWN`, `ACTION_UNKNOWN`, `REQUEST_TIMEOUT`, or what the action threw.
+   */
+  request(
+    agent: string,
+    action: string,
+    input: Json,
+    options: { timeoutMs: number },
+  ): Promise<Json>;
+}
+
+export interface VoteResult {
+  readonly id: string;
+  readonly outcome: "accepted" | "rejected";
+  readonly required: number;
+  readonly ballots: readonly { voter: string; approve: boolean; reason: string }[];
+}
+
+/** Durable coordination objects: rows with leases, so they survive any participant. All calls are idempotent by id. */
+export interface CoordinationPort {
+  createGroup(id: string, members: readonly string[]): Promise<void>;
+  createBarrier(id: string, participants: readonly string[], timeoutMs: number): Promise<void>;
+  /** Marks `participant` as arrived; resolves with how many are still missing. */
+  arriveAtBarrier(id: string, participant: string): Promise<{ missing: readonly string[] }>;
+  /**
+   * Reserves a share of this node's budget until `release`.
+   * @throws {AgentError} `RESOURCE_EXHAUSTED` when less than that is left.
+   */
+  reserve(id: string, holder: string, need: { cpu: number; memoryMb: number }): Promise<void>;
+  release(id: string): Promise<void>;
+  /**
+   * Asks each voter's `cast_vote` action for a ballot and decides when `required` agree or no longer can.
+   * A voter that does not answer within `timeoutMs` counts as against, with the reason in its ballot.
+   */
+  vote(
+    id: string,
+    proposal: Json,
+    voters: readonly string[],
+    required: number,
+    timeoutMs: number,
+  ): Promise<VoteResult>;
+}
+
+/** How far a running task is. `percent` is 0 to 100. */
+export interface Progress {
+  readonly percent?: number;
+  readonly done?: number;
+  readonly total?: number;
+  readonly message?: string;
+}
+
+/** Facts about where the task runs that an agent may use. */
+export interface HostFacts {
+  /** The supervisor's data folder, absolute; agents write below `<dataDir>/reports` and `<dataDir>/work` only. */
+  readonly dataDir: string;
+  /** True when the Postgres server is our own child process, false when `DATABASE_URL` names it. */
+  readonly embeddedDatabase: boolean;
+  /** `REDIS_URL`, when set. */
+  readonly redisUrl: string | undefined;
+}
+
+/** Everything that a capability gets. One object per attempt; useless after the attempt has ended. */
+export interface AgentContext {
+  readonly agent: string;
+  readonly action: string;
+  readonly workflowId: string;
+  readonly taskKey: string;
+  /** 1 for the first. Grows with each retry; a result of an older attempt is refused. */
+  readonly attempt: number;
+  /** The same for every attempt of this task: `workflowId/taskKey`. */
+  readonly idempotencyKey: string;
+  /** Aborted on cancel, timeout, or when this attempt lost its right to report. */
+  readonly signal: AbortSignal;
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly bus: BusPort;
+  readonly coordination: CoordinationPort;
+  readonly host: HostFacts;
+  /**
+   * A postgres.js client for this attempt, opened at first use with at most the capability's
+   * `connections`, closed after the attempt. `search_path` is the default one: name schemas.
+   */
+  readonly sql: Sql;
+  /** Reports progress and liveness; cheap, call it as often as you like (sampled to 10 a second). */
+  heartbeat(progress?: Progress): void;
+  /** Stores what a later attempt needs to continue; durable when the promise resolves. At most 64 KiB of JSON. */
+  checkpoint(data: Json): Promise<void>;
+  /** What the last attempt that reached `checkpoint` stored, or undefined. */
+  readonly lastCheckpoint: Json | undefined;
+}
