@@ -6,7 +6,7 @@
  */
 
 import type { Sql } from "postgres";
-import type { Json } from "../machines/error-code.ts";
+import type { ErrorRecord, Json } from "../machines/error-code.ts";
 
 /** Wall time for records, monotonic time for durations. Injected so that tests own it. */
 export interface Clock {
@@ -116,4 +116,56 @@ export interface AgentContext {
   checkpoint(data: Json): Promise<void>;
   /** What the last attempt that reached `checkpoint` stored, or undefined. */
   readonly lastCheckpoint: Json | undefined;
+}
+
+/** One attempt of a task, as it is handed to an agent's thread. Structured-cloneable. */
+export interface AgentCall {
+  readonly workflowId: string;
+  readonly taskKey: string;
+  readonly agent: string;
+  readonly action: string;
+  readonly attempt: number;
+  readonly input: Json;
+  readonly lastCheckpoint: Json | undefined;
+}
+
+export interface AgentCallHooks {
+  /** Abort asks the action to stop; after `graceMs` its thread is terminated. */
+  readonly signal: AbortSignal;
+  readonly graceMs: number;
+  onHeartbeat(progress: Progress | undefined): void;
+  /** Durable when it resolves; a rejection reaches the action. */
+  onCheckpoint(data: Json): Promise<void>;
+}
+
+/**
+ * How an attempt ended. A promise of this never rejects and always settles, also when the thread dies:
+ * then with the code `AGENT_DIED` (retryable). An aborted attempt ends with `ABORTED`.
+ */
+export type AgentOutcome =
+  | { readonly type: "succeeded"; readonly output: Json }
+  | { readonly type: "failed"; readonly error: ErrorRecord };
+
+/** Health and figures of one agent. Times are Dates, durations ms. */
+export interface AgentState {
+  readonly name: string;
+  readonly status:
+    | "starting"
+    | "running"
+    | "restarting"
+    | "draining"
+    | "paused"
+    | "stopped"
+    | "failed";
+  readonly health: "healthy" | "unhealthy" | "unknown";
+  readonly restarts: number;
+  readonly inFlight: number;
+  readonly succeeded: number;
+  readonly failed: number;
+  /** Sum over finished attempts. */
+  readonly busyMs: number;
+  readonly lastSeenAt: Date | null;
+  readonly threadId: number | null;
+  /** The newest reason for a restart. */
+  readonly lastError: ErrorRecord | null;
 }
