@@ -1,0 +1,19 @@
+/**
+ * DATABASE: moves the archive into PostgreSQL and proves that nothing was lost.
+ *
+ * @module
+ */
+
+import { defineAgent } from "../../define-agent.ts";
+
+export const database = defineAgent({
+  name: "DATABASE",
+  category: "infrastructure",
+  description: "moves the archive into PostgreSQL and proves that nothing was lost",
+  skills: ["schema_design", "migration", "optimization", "backup_recovery"],
+  concurrency: 1,
+  resources: { cpu: 1.0, memoryMb: 2048 },
+  permissions: { read: true, net: true, sys: true, ffi: true },
+  dependsOn: ["INFRASTRUCTURE"],
+  capabilities: {},
+});

@@ -1,0 +1,19 @@
+/**
+ * DIRECTOR: plans a phase from the archive's own figures and reviews what was reached.
+ *
+ * @module
+ */
+
+import { defineAgent } from "../../define-agent.ts";
+
+export const director = defineAgent({
+  name: "DIRECTOR",
+  category: "command_control",
+  description: "plans a phase from the archive's own figures and reviews what was reached",
+  skills: ["strategic_planning", "resource_allocation", "workflow_coordination"],
+  concurrency: 2,
+  resources: { cpu: 0.5, memoryMb: 512 },
+  permissions: { read: true, write: true, net: true, sys: true, ffi: true },
+  dependsOn: [],
+  capabilities: {},
+});

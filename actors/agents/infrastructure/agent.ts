@@ -1,0 +1,19 @@
+/**
+ * INFRASTRUCTURE: prepares the servers that the archive lives on.
+ *
+ * @module
+ */
+
+import { defineAgent } from "../../define-agent.ts";
+
+export const infrastructure = defineAgent({
+  name: "INFRASTRUCTURE",
+  category: "infrastructure",
+  description: "prepares the servers that the archive lives on",
+  skills: ["cloud_setup", "kubernetes_management", "resource_provisioning"],
+  concurrency: 2,
+  resources: { cpu: 0.5, memoryMb: 1024 },
+  permissions: { read: true, write: true, net: true, sys: true },
+  dependsOn: [],
+  capabilities: {},
+});

@@ -1,0 +1,19 @@
+/**
+ * OPTIMIZER: measures the archive's speed and size, and improves both.
+ *
+ * @module
+ */
+
+import { defineAgent } from "../../define-agent.ts";
+
+export const optimizer = defineAgent({
+  name: "OPTIMIZER",
+  category: "performance",
+  description: "measures the archive's speed and size, and improves both",
+  skills: ["performance_tuning", "compression_optimization", "resource_optimization"],
+  concurrency: 2,
+  resources: { cpu: 0.8, memoryMb: 1024 },
+  permissions: { read: true, write: true, net: true, sys: true, run: true, ffi: true },
+  dependsOn: ["DATABASE", "INFRASTRUCTURE"],
+  capabilities: {},
+});
