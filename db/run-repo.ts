@@ -42,6 +42,8 @@ export interface RunRepo {
   claim(incarnation: string, limit: number): Promise<readonly string[]>;
   /** Loads runs owned by `incarnation`. */
   load(incarnation: string, ids: readonly string[]): Promise<readonly LoadedRun[]>;
+  /** Open runs that `incarnation` owns. */
+  openIds(incarnation: string): Promise<readonly string[]>;
   /** Who owns the run now, or undefined when there is no such run. */
   owner(id: string): Promise<{ readonly owner: string | null } | undefined>;
   /** Makes a finished run claimable again (for an operator's retry) unless it is owned. */
@@ -56,6 +58,18 @@ export function createRunRepo(db: Database): RunRepo {
     insert: (run) => insert(db, run),
     claim: (incarnation, limit) => claim(db, incarnation, limit),
     load: (incarnation, ids) => load(db, incarnation, ids),
+    openIds: async (incarnation) => {
+      const rows = await db
+        .select({ id: workflows.id })
+        .from(workflows)
+        .where(
+          and(
+            eq(workflows.owner, incarnation),
+            inArray(workflows.status, ["pending", "running", "paused"]),
+          ),
+        );
+      return rows.map(({ id }) => id);
+    },
     owner: async (id) => {
       const [row] = await db
         .select({ owner: workflows.owner })

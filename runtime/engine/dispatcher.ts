@@ -1,0 +1,111 @@
+/**
+ * Performs dispatches: adds them to the queue, forgets them in the outbox, and adds again what the
+ * queue seems to have lost.
+ *
+ * @module
+ */
+
+import type { Log } from "../../actors/ports.ts";
+import type { TurnRepo } from "../../db/turn-repo.ts";
+import type { JobQueue } from "../queue/job-queue.ts";
+import type { Dispatch } from "./engine.ts";
+import type { OwnedRun } from "./owned-run.ts";
+
+/** Dispatches that wait for the queue at most; beyond it they stay in the outbox until the next claim. */
+const waitingLimit = 50_000;
+const batchSize = 500;
+const firstPauseMs = 100;
+const longestPauseMs = 2_000;
+/** A dispatched task that nobody has started for this long is added to the queue again. */
+const reconcileMs = 5_000;
+
+export interface DispatcherOptions {
+  readonly queue: Pick<JobQueue, "add">;
+  readonly turns: Pick<TurnRepo, "performed">;
+  readonly log: Log;
+  readonly owned: () => ReadonlyMap<string, OwnedRun>;
+  readonly isInHand: (workflowId: string, taskKey: string, attempt: number) => boolean;
+}
+
+export interface Dispatcher {
+  dispatch(dispatches: readonly Dispatch[]): void;
+  stop(): Promise<void>;
+}
+
+export function createDispatcher(options: DispatcherOptions): Dispatcher {
+  const { queue, turns, log } = options;
+  const waiting: Dispatch[] = [];
+  let suspects = new Set<string>();
+  let stopped = false;
+  let pumping: Promise<void> | undefined;
+  const reconciler = setInterval(reconcile, reconcileMs);
+
+  function dispatch(dispatches: readonly Dispatch[]): void {
+    if (waiting.length + dispatches.length > waitingLimit) {
+      log.warn("too many dispatches wait for the queue; the rest stays in the outbox", {
+        waitingLimit,
+      });
+      return;
+    }
+    waiting.push(...dispatches);
+    if (stopped || waiting.length === 0) return;
+    pumping ??= pump().finally(() => {
+      pumping = undefined;
+    });
+  }
+
+  async function pump(): Promise<void> {
+    let pauseMs = 0;
+    while (waiting.length > 0 && !stopped) {
+      const batch = waiting.slice(0, batchSize);
+      try {
+        await queue.add(batch);
+        const ids = batch.flatMap(({ outboxId }) => (outboxId === null ? [] : [outboxId]));
+        if (ids.length > 0) await turns.performed(ids);
+        waiting.splice(0, batch.length);
+        pauseMs = 0;
+      } catch (error) {
+        if (pauseMs === 0) log.warn("cannot reach the queue, waiting", { error: String(error) });
+        pauseMs = Math.min(Math.max(pauseMs * 2, firstPauseMs), longestPauseMs);
+        await new Promise((resolve) => setTimeout(resolve, pauseMs));
+      }
+    }
+  }
+
+  /** A task that was dispatched at two looks in a row is a suspect: adding its job again is harmless. */
+  function reconcile(): void {
+    const seen = new Set<string>();
+    const again: Dispatch[] = [];
+    for (const run of options.owned().values()) {
+      for (const key of run.inFlight) {
+        const task = run.state.tasks.get(key);
+        if (task?.status !== "dispatched" || options.isInHand(run.id, key, task.attempt)) continue;
+        const id = `${run.id}/${key}/${task.attempt}`;
+        seen.add(id);
+        if (!suspects.has(id)) continue;
+        const priority = run.plan.tasks.get(key)?.priority ?? 3;
+        again.push({
+          outboxId: null,
+          workflowId: run.id,
+          taskKey: key,
+          attempt: task.attempt,
+          priority,
+        });
+      }
+    }
+    suspects = seen;
+    if (again.length > 0 && waiting.length === 0) {
+      log.info("adding dispatches again that nobody started", { count: again.length });
+      dispatch(again);
+    }
+  }
+
+  return {
+    dispatch,
+    stop: async () => {
+      stopped = true;
+      clearInterval(reconciler);
+      await pumping;
+    },
+  };
+}

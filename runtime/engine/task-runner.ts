@@ -1,0 +1,267 @@
+/**
+ * Runs one attempt on this node: from the queue's job to the result in the run's mailbox.
+ *
+ * The result is durable before the job is acknowledged, so the owner may be dead at that moment and
+ * nothing is lost. Losing the queue's lock does not matter here: the attempt number fences.
+ *
+ * @module
+ */
+
+import type { WorkflowDefinition } from "../../actors/define-workflow.ts";
+import type { AgentCall, AgentCallHooks, AgentOutcome, Log, Progress } from "../../actors/ports.ts";
+import type { AttemptKey, AttemptRepo, AttemptRow } from "../../db/attempt-repo.ts";
+import type { TurnRepo } from "../../db/turn-repo.ts";
+import { AgentError, type Json, toErrorRecord } from "../../machines/error-code.ts";
+import type { TaskJob } from "../queue/job-queue.ts";
+import { refsOf } from "./definition.ts";
+import { resolveInput } from "./task-input.ts";
+
+/** How long an aborted action may take to end before its thread is terminated. */
+const abortGraceMs = 3_000;
+/** Definitions kept in memory; they are immutable. */
+const cachedDefinitions = 100;
+/** Attempts in hand are compared with the truth this often: a run owned elsewhere may have cancelled. */
+const staleCheckMs = 1_500;
+const firstPauseMs = 100;
+const longestPauseMs = 2_000;
+const defaultStartToCloseMs = 600_000;
+
+export interface TaskRunnerOptions {
+  readonly incarnation: string;
+  readonly attempts: AttemptRepo;
+  readonly turns: TurnRepo;
+  readonly log: Log;
+  runAgent(call: AgentCall, hooks: AgentCallHooks): Promise<AgentOutcome>;
+  /** The run's owner has mail. */
+  posted(): void;
+  onProgress(workflowId: string, taskKey: string, progress: Progress | undefined): void;
+}
+
+export interface TaskRunner {
+  process(job: TaskJob): Promise<void>;
+  abort(workflowId: string, taskKey: string, attempt: number): void;
+  isInHand(workflowId: string, taskKey: string, attempt: number): boolean;
+  progress(workflowId: string, taskKey: string): Progress | undefined;
+  /** Aborts what is in hand and reports it as lost, so that the next owner repeats it at once. */
+  stop(): Promise<void>;
+}
+
+type AbortReason = "stale" | "timeout" | "shutdown";
+
+interface InHand extends AttemptKey {
+  readonly controller: AbortController;
+  readonly ended: Promise<void>;
+}
+
+export function createTaskRunner(options: TaskRunnerOptions): TaskRunner {
+  const { attempts, incarnation, log, turns } = options;
+  const inHand = new Map<string, InHand>();
+  const progress = new Map<string, Progress>();
+  const definitions = new Map<string, WorkflowDefinition>();
+  let stopping = false;
+  const staleCheck = setInterval(() => void abortStale(), staleCheckMs);
+
+  async function abortStale(): Promise<void> {
+    if (inHand.size === 0) return;
+    try {
+      for (const key of await attempts.stale([...inHand.values()].map(plainKey))) {
+        inHand.get(idOf(key))?.controller.abort("stale" satisfies AbortReason);
+      }
+    } catch (error) {
+      log.debug("cannot compare attempts with the database", { error: String(error) });
+    }
+  }
+
+  async function definitionOf(hash: string): Promise<WorkflowDefinition> {
+    const known = definitions.get(hash);
+    if (known !== undefined) return known;
+    const body = (await attempts.definition(hash)) as unknown as WorkflowDefinition | undefined;
+    if (body === undefined) {
+      throw new AgentError(
+        "DEFINITION_MISSING",
+        `Cannot run a task: no definition ${hash} is stored`,
+      );
+    }
+    if (definitions.size >= cachedDefinitions) definitions.clear();
+    definitions.set(hash, body);
+    return body;
+  }
+
+  /** Keeps trying while the database is away: the work is done and must not be lost. */
+  async function post(workflowId: string, event: Json, dedupeKey: string): Promise<void> {
+    for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
+      try {
+        await turns.post(workflowId, event, dedupeKey);
+        options.posted();
+        return;
+      } catch (error) {
+        if (stopping) throw error;
+        log.debug("cannot store a task event, trying again", { dedupeKey, error: String(error) });
+        await new Promise((resolve) => setTimeout(resolve, pauseMs));
+      }
+    }
+  }
+
+  async function execute(
+    key: AttemptKey,
+    row: AttemptRow,
+    signal: AbortSignal,
+  ): Promise<AgentOutcome> {
+    const { workflowId, taskKey, attempt } = key;
+    const definition = await definitionOf(row.definitionHash);
+    const task = findTask(definition, taskKey);
+    if (task === undefined) {
+      throw new AgentError(
+        "TASK_UNKNOWN",
+        `Cannot run "${taskKey}": its definition has no such task`,
+      );
+    }
+    const wanted = refsOf(task.with ?? {}).filter(({ kind }) => kind === "output");
+    const outputs = await attempts.outputs(
+      workflowId,
+      wanted.map(({ name }) => name),
+    );
+    const params = row.input as Readonly<Record<string, Json>>;
+    const [agent = "", action = ""] = task.do.split(".");
+    const input = resolveInput(task.with ?? {}, params, outputs);
+    const call = {
+      workflowId,
+      taskKey,
+      agent,
+      action,
+      attempt,
+      input,
+      lastCheckpoint: row.checkpoint,
+    };
+    return await withTimeout(call, task.timeouts?.startToCloseMs ?? defaultStartToCloseMs, signal);
+  }
+
+  async function withTimeout(
+    call: AgentCall,
+    limitMs: number,
+    outer: AbortSignal,
+  ): Promise<AgentOutcome> {
+    const timeout = new AbortController();
+    const timer = setTimeout(() => timeout.abort("timeout" satisfies AbortReason), limitMs);
+    try {
+      const outcome = await options.runAgent(call, {
+        signal: AbortSignal.any([outer, timeout.signal]),
+        graceMs: abortGraceMs,
+        onHeartbeat: (report) => {
+          if (report !== undefined) progress.set(`${call.workflowId}/${call.taskKey}`, report);
+          options.onProgress(call.workflowId, call.taskKey, report);
+        },
+        onCheckpoint: async (data) => {
+          if (await attempts.checkpoint(call, data)) return;
+          throw new AgentError(
+            "ATTEMPT_STALE",
+            "Cannot checkpoint: a newer attempt has taken over",
+          );
+        },
+      });
+      if (!timeout.signal.aborted || outcome.type === "succeeded") return outcome;
+      const message = `Cannot finish ${call.agent}.${call.action} in time: the limit is ${limitMs} ms`;
+      return {
+        type: "failed",
+        error: { name: "TimeoutError", code: "START_TO_CLOSE_TIMEOUT", message, retryable: true },
+      };
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async function runAttempt(key: AttemptKey, row: AttemptRow, signal: AbortSignal): Promise<void> {
+    const { workflowId, taskKey, attempt } = key;
+    const id = idOf(key);
+    const started = post(
+      workflowId,
+      { type: "task.started", taskKey, attempt, node: incarnation, by: incarnation },
+      `${id}/started`,
+    );
+    const outcome = await execute(key, row, signal).catch(
+      (error: unknown): AgentOutcome => ({ type: "failed", error: toErrorRecord(error) }),
+    );
+    progress.delete(`${workflowId}/${taskKey}`);
+    await started;
+    if (outcome.type === "failed" && signal.aborted) {
+      if (signal.reason === "shutdown") {
+        const event = {
+          type: "task.lost",
+          taskKey,
+          attempt,
+          reason: "node stopped",
+          by: incarnation,
+        };
+        await post(workflowId, event, `${id}/lost`);
+      }
+      return;
+    }
+    const event = {
+      type: "task.finished",
+      taskKey,
+      attempt,
+      outcome,
+      by: incarnation,
+    } as unknown as Json;
+    await post(workflowId, event, `${id}/finished`);
+  }
+
+  async function process(job: TaskJob): Promise<void> {
+    const key = plainKey(job);
+    const id = idOf(key);
+    const row = await attempts.read(job.workflowId, job.taskKey);
+    const isCurrent =
+      row?.attempt === job.attempt && (row.status === "dispatched" || row.status === "running");
+    // A second delivery of what is in hand, or of what was decided meanwhile, is dropped.
+    if (stopping || row === undefined || !isCurrent || inHand.has(id)) return;
+    if (row.status === "running") {
+      if (row.node === incarnation) return;
+      const reason = `its queue lock lapsed on node ${row.node}`;
+      const event = {
+        type: "task.lost",
+        taskKey: job.taskKey,
+        attempt: job.attempt,
+        reason,
+        by: incarnation,
+      };
+      await post(job.workflowId, event, `${id}/lost`);
+      return;
+    }
+    const controller = new AbortController();
+    const ended = runAttempt(key, row, controller.signal).finally(() => inHand.delete(id));
+    inHand.set(id, { ...key, controller, ended });
+    await ended;
+  }
+
+  return {
+    process,
+    abort: (workflowId, taskKey, attempt) => {
+      const held = inHand.get(idOf({ workflowId, taskKey, attempt }));
+      held?.controller.abort("stale" satisfies AbortReason);
+    },
+    isInHand: (workflowId, taskKey, attempt) => inHand.has(idOf({ workflowId, taskKey, attempt })),
+    progress: (workflowId, taskKey) => progress.get(`${workflowId}/${taskKey}`),
+    stop: async () => {
+      stopping = true;
+      clearInterval(staleCheck);
+      const all = [...inHand.values()];
+      for (const { controller } of all) controller.abort("shutdown" satisfies AbortReason);
+      await Promise.allSettled(all.map(({ ended }) => ended));
+    },
+  };
+}
+
+function idOf({ workflowId, taskKey, attempt }: AttemptKey): string {
+  return `${workflowId}/${taskKey}/${attempt}`;
+}
+
+function plainKey({ workflowId, taskKey, attempt }: AttemptKey): AttemptKey {
+  return { workflowId, taskKey, attempt };
+}
+
+function findTask(definition: WorkflowDefinition, key: string) {
+  for (const { tasks } of Object.values(definition.stages)) {
+    if (tasks[key] !== undefined) return tasks[key];
+  }
+  return undefined;
+}
