@@ -38,7 +38,7 @@ export function locateJsonError(text: string): JsonSyntaxError | undefined {
     }
     const next: Expect | undefined = found === undefined ? undefined : step(found, expect, open);
     if (found === undefined || next === undefined) {
-      return place(text, at, problemAt(text, at, expect, open));
+      return place(text, at, problemAt(text, at, found, describe(expect, open)));
     }
     expect = next;
     at = token.lastIndex;
@@ -81,15 +81,16 @@ function describe(expect: Expect, open: readonly ("{" | "[")[]): string {
   return open.at(-1) === "{" ? '"," or "}"' : '"," or "]"';
 }
 
-function problemAt(text: string, at: number, expect: Expect, open: readonly ("{" | "[")[]): string {
+function problemAt(text: string, at: number, found: string | undefined, expected: string): string {
   if (/^\/[/*]/.test(text.slice(at, at + 2))) return "JSON has no comments";
   const before = text.slice(0, at).trimEnd();
-  const trailing = before.endsWith(",") && /[\]}]/.test(text[at] ?? "");
-  if (trailing) return `no comma may stand before "${text[at]}"`;
-  const word = /^[\w$.+-]+|^./su.exec(text.slice(at, at + 40))?.[0] ?? "";
-  const cut =
-    word === '"' ? "a string that does not end on its line or has a bad escape" : `"${word}"`;
-  return `${describe(expect, open)} must follow here, not ${cut}`;
+  if (before.endsWith(",") && /[\]}]/.test(text[at] ?? "")) {
+    return `no comma may stand before "${text[at]}"`;
+  }
+  const rest = text.slice(at, at + 40);
+  const word = found?.slice(0, 40) ?? /^[\w$.+-]+|^./su.exec(rest)?.[0] ?? "";
+  const bad = word === '"' ? "a string without an end on its line, or with a bad escape" : word;
+  return `${expected} must follow here, not ${bad}`;
 }
 
 function place(text: string, at: number, problem: string): JsonSyntaxError {
