@@ -5,6 +5,8 @@
  */
 
 import { defineAgent } from "../../define-agent.ts";
+import { castVote } from "./cast-vote.ts";
+import { divideWork } from "./divide-work.ts";
 
 export const director = defineAgent({
   name: "DIRECTOR",
@@ -15,5 +17,8 @@ export const director = defineAgent({
   resources: { cpu: 0.5, memoryMb: 512 },
   permissions: { read: true, write: true, net: true, sys: true, ffi: true },
   dependsOn: [],
-  capabilities: {},
+  capabilities: {
+    cast_vote: castVote,
+    divide_work: divideWork,
+  },
 });

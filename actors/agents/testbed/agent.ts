@@ -5,6 +5,7 @@
  */
 
 import { defineAgent } from "../../define-agent.ts";
+import { castVote } from "./cast-vote.ts";
 
 export const testbed = defineAgent({
   name: "TESTBED",
@@ -23,5 +24,7 @@ export const testbed = defineAgent({
     ffi: false,
   },
   dependsOn: ["DATABASE", "INFRASTRUCTURE"],
-  capabilities: {},
+  capabilities: {
+    cast_vote: castVote,
+  },
 });
