@@ -4,7 +4,7 @@
  * @module
  */
 
-import { sql } from "drizzle-orm";
+import { eq, sql } from "drizzle-orm";
 import type { Json } from "../machines/error-code.ts";
 import type { JournalDraft, RunState, TaskState } from "../machines/run-turn.ts";
 import type { Database } from "./database.ts";
@@ -72,6 +72,8 @@ export interface TurnRepo {
   ): Promise<readonly Outgoing[]>;
   /** Puts an event into a run's mailbox; false when its dedupe key is there already. */
   post(workflowId: string, event: Json, dedupeKey: string): Promise<boolean>;
+  /** True while the event with this dedupe key has not been applied. */
+  isWaiting(dedupeKey: string): Promise<boolean>;
   /** Effects of owned runs that were committed and not performed. */
   outgoing(incarnation: string): Promise<readonly Outgoing[]>;
   performed(outboxIds: readonly number[]): Promise<void>;
@@ -92,6 +94,13 @@ export function createTurnRepo(db: Database): TurnRepo {
         .values({ workflowId, event: sql`${toJsonb(event)}::jsonb`, dedupeKey })
         .onConflictDoNothing()
         .returning({ id: mailbox.id });
+      return rows.length > 0;
+    },
+    isWaiting: async (dedupeKey) => {
+      const rows = await db
+        .select({ id: mailbox.id })
+        .from(mailbox)
+        .where(eq(mailbox.dedupeKey, dedupeKey));
       return rows.length > 0;
     },
     outgoing: async (incarnation) => {

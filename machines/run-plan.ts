@@ -5,7 +5,13 @@
  * @module
  */
 
-import { type AnyStateMachine, createMachine, initialTransition, transition } from "xstate";
+import {
+  type AnyStateMachine,
+  createMachine,
+  fromTransition,
+  initialTransition,
+  transition,
+} from "xstate";
 
 export interface PlanTask {
   readonly key: string;
@@ -56,10 +62,12 @@ export function createPlan(
       dependents.set(dependency, list);
     }
   }
-  const chart = createMachine({
-    initial: statechart.initial,
-    states: statechart.states as Record<string, object>,
-  });
+  // XState wants logic for each invoked `src`; the engine runs the stages itself and feeds the outcome.
+  const stage = fromTransition((state: null) => state, null);
+  const chart = createMachine(
+    { initial: statechart.initial, states: statechart.states as Record<string, object> },
+    { actors: Object.fromEntries([...stages.keys()].map((name) => [name, stage])) },
+  );
   return { tasks: byKey, dependents, stages, maxParallel, chart };
 }
 

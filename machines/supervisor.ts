@@ -16,6 +16,7 @@ import {
   afterWantedStop,
   type ChildExit,
   type ChildRow,
+  type ChildStatus,
   type ChildTable,
   changeChild,
   createChildTable,
@@ -65,6 +66,8 @@ export type SupervisorEvent =
       readonly random: number;
     }
   | { readonly type: "child.restart"; readonly id: string }
+  /** For good, until `child.restart`. */
+  | { readonly type: "child.stop"; readonly id: string }
   | { readonly type: "backoff.elapsed"; readonly id: string }
   | { readonly type: "shutdown.elapsed"; readonly id: string }
   | { readonly type: "supervisor.stop" };
@@ -81,11 +84,13 @@ function react(context: SupervisorContext, event: SupervisorEvent): Reaction {
     case "supervisor.stop":
       return { change: { table: stopAll(table), stopping: true } };
     case "child.started":
-      return { change: { table: changeChild(table, event.id, { status: "running" }) } };
+      return { change: { table: advance(table, event.id, "starting", "running") } };
     case "backoff.elapsed":
-      return { change: { table: changeChild(table, event.id, { status: "waiting" }) } };
+      return { change: { table: advance(table, event.id, "backoff", "waiting") } };
     case "child.restart":
       return { change: context.stopping ? {} : { table: requestRestart(table, event.id) } };
+    case "child.stop":
+      return { change: { table: requestStop(table, event.id) } };
     case "child.exited":
       return reactToExit(context, event);
     case "shutdown.elapsed":
@@ -93,11 +98,23 @@ function react(context: SupervisorContext, event: SupervisorEvent): Reaction {
   }
 }
 
+/** Late events of a child that has moved on change nothing. */
+function advance(table: ChildTable, id: string, from: ChildStatus, to: ChildStatus): ChildTable {
+  return table.map((row) =>
+    row.id === id && row.status === from ? { ...row, status: to } : row,
+  );
+}
+
 function requestRestart(table: ChildTable, id: string): ChildTable {
   const row = table.find((child) => child.id === id);
   if (row === undefined) return table;
-  const live = row.status === "running" || row.status === "starting" || row.status === "stopping";
-  return changeChild(table, id, live ? { goal: "cycle" } : { status: "waiting", goal: "up" });
+  return changeChild(table, id, isLive(row) ? { goal: "cycle" } : { status: "waiting", goal: "up" });
+}
+
+function requestStop(table: ChildTable, id: string): ChildTable {
+  const row = table.find((child) => child.id === id);
+  if (row === undefined) return table;
+  return changeChild(table, id, isLive(row) ? { goal: "down" } : { goal: "down", status: "ended" });
 }
 
 function reactToExit(
@@ -204,11 +221,11 @@ export const supervisorMachine = setup({
           context.strategy,
         );
         enqueue.assign({ ...change, table: steps.table });
-        if (event.type === "shutdown.elapsed") {
+        if (event.type === "shutdown.elapsed" && isStopping(context.table, event.id)) {
           enqueue({ type: "killChild", params: { id: event.id } });
         }
         if (event.type === "child.exited") enqueue.cancel(`shutdown:${event.id}`);
-        if (event.type === "child.restart") enqueue.cancel(`backoff:${event.id}`);
+        if (event.type === "child.restart" || event.type === "child.stop") enqueue.cancel(`backoff:${event.id}`);
         if (delay !== undefined) {
           enqueue.raise(
             { type: "backoff.elapsed", id: delay.id },
@@ -253,6 +270,10 @@ export const supervisorMachine = setup({
     failed: { type: "final" },
   },
 });
+
+function isStopping(table: ChildTable, id: string): boolean {
+  return table.some((row) => row.id === id && row.status === "stopping");
+}
 
 function isDown(table: ChildTable): boolean {
   return table.every((row) => row.status === "ended");

@@ -1,4 +1,4 @@
-CREATE SCHEMA "spectra";
+CREATE SCHEMA IF NOT EXISTS "spectra";
 --> statement-breakpoint
 CREATE TABLE "spectra"."ballots" (
 	"vote_id" text NOT NULL,

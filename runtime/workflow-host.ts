@@ -1,0 +1,115 @@
+/**
+ * The workflow host of a node: engine, queue, dispatcher and task runner, wired.
+ *
+ * @module
+ */
+
+import { randomUUID } from "node:crypto";
+import type { AgentCall, AgentCallHooks, AgentOutcome, Clock, Log } from "../actors/ports.ts";
+import { type AttemptRepo, createAttemptRepo } from "../db/attempt-repo.ts";
+import type { Database } from "../db/database.ts";
+import { createNodeRepo } from "../db/node-repo.ts";
+import { createRunRepo, type RunRepo } from "../db/run-repo.ts";
+import { createTurnRepo, type TurnRepo } from "../db/turn-repo.ts";
+import { createDispatcher } from "./engine/dispatcher.ts";
+import {
+  createEngine,
+  type Engine,
+  type EngineLimits,
+  type EngineOptions,
+} from "./engine/engine.ts";
+import { createTaskRunner, type TaskRunner, type TaskRunnerOptions } from "./engine/task-runner.ts";
+import { openJobQueue, type QueueBackend } from "./queue/job-queue.ts";
+
+/** Placement groups come with several nodes; until then one group hosts all agents. */
+const placementGroup = "main";
+
+export interface WorkflowHostOptions {
+  readonly db: Database;
+  /** Stable name of this node, kept in its data folder. */
+  readonly nodeId: string;
+  readonly queue: QueueBackend;
+  readonly limits: EngineLimits;
+  /** Jobs that this node takes at once: the sum of its agents' concurrency. */
+  readonly concurrency: number;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly random: () => number;
+  runAgent(call: AgentCall, hooks: AgentCallHooks): Promise<AgentOutcome>;
+  readonly onTurn: EngineOptions["onTurn"];
+  readonly onProgress: TaskRunnerOptions["onProgress"];
+}
+
+export interface WorkflowHost {
+  readonly incarnation: string;
+  readonly engine: Engine;
+  readonly runner: TaskRunner;
+  readonly runs: RunRepo;
+  readonly turns: TurnRepo;
+  readonly attempts: AttemptRepo;
+  /** Aborts what is in hand, reports it as lost, and gives the lease back. */
+  stop(): Promise<void>;
+}
+
+export async function startWorkflowHost(options: WorkflowHostOptions): Promise<WorkflowHost> {
+  const { db, log } = options;
+  const incarnation = `${options.nodeId}#${randomUUID().slice(0, 8)}`;
+  const runs = createRunRepo(db);
+  const turns = createTurnRepo(db);
+  const nodes = createNodeRepo(db);
+  const attempts = createAttemptRepo(db);
+  await nodes.register(incarnation, options.nodeId);
+  const clusterId = await nodes.clusterId();
+  const runner = createTaskRunner({
+    incarnation,
+    attempts,
+    turns,
+    log,
+    runAgent: options.runAgent,
+    posted: () => engine.wake(),
+    onProgress: options.onProgress,
+  });
+  const queue = await openJobQueue({
+    name: `spectra-${placementGroup}-${clusterId.slice(0, 8)}`,
+    backend: options.queue,
+    concurrency: options.concurrency,
+    log,
+    process: (job) => runner.process(job),
+  });
+  const dispatcher = createDispatcher({
+    queue,
+    turns,
+    log,
+    owned: () => engine.owned(),
+    isInHand: runner.isInHand,
+  });
+  const engine = createEngine({
+    incarnation,
+    runs,
+    turns,
+    nodes,
+    limits: options.limits,
+    clock: options.clock,
+    log,
+    random: options.random,
+    dispatch: dispatcher.dispatch,
+    abort: runner.abort,
+    onTurn: options.onTurn,
+  });
+  await engine.start();
+  return {
+    incarnation,
+    engine,
+    runner,
+    runs,
+    turns,
+    attempts,
+    stop: async () => {
+      await runner.stop();
+      await dispatcher.stop();
+      await queue.close();
+      await engine.stop();
+      await nodes.release(incarnation);
+    },
+  };
+}

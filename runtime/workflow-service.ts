@@ -1,0 +1,262 @@
+/**
+ * What people and programs do with workflow runs: start, look, pause, resume, cancel, retry, explain.
+ *
+ * @module
+ */
+
+import { randomUUID } from "node:crypto";
+import type { WorkflowDefinition } from "../actors/define-workflow.ts";
+import type { RunRepo } from "../db/run-repo.ts";
+import type { TurnRepo } from "../db/turn-repo.ts";
+import type { ViewRepo } from "../db/view-repo.ts";
+import type { Json } from "../machines/error-code.ts";
+import { initialRun } from "../machines/run-turn.ts";
+import {
+  checkDefinition,
+  compileDefinition,
+  type FindAgent,
+  parseDefinition,
+} from "./engine/definition.ts";
+import type { Engine } from "./engine/engine.ts";
+import { isTerminal } from "./engine/owned-run.ts";
+import type { TaskRunner } from "./engine/task-runner.ts";
+import {
+  type Actor,
+  RequestError,
+  type StartWorkflow,
+  type TaskExplanation,
+  type WorkflowsPort,
+  type WorkflowView,
+} from "./system.ts";
+import { graphOf, journalEntry, tasksOf, viewOfRow, viewOfTask } from "./views.ts";
+
+/** How long a command may wait to be applied by the run's owner before it is answered with 503. */
+const commandLimitMs = 10_000;
+const commandPollMs = 50;
+const defaultPageSize = 50;
+
+export interface WorkflowServiceOptions {
+  readonly incarnation: string;
+  readonly registered: ReadonlyMap<string, WorkflowDefinition>;
+  readonly findAgent: FindAgent;
+  readonly runs: RunRepo;
+  readonly turns: TurnRepo;
+  readonly views: ViewRepo;
+  readonly engine: Engine;
+  readonly runner: Pick<TaskRunner, "progress">;
+  /** Why an agent takes no tasks now, or undefined. */
+  readonly agentTrouble: (name: string) => string | undefined;
+}
+
+export function createWorkflowService(options: WorkflowServiceOptions): WorkflowsPort {
+  const { engine, runs, turns, views } = options;
+
+  function definitionFor(workflow: StartWorkflow["workflow"]): WorkflowDefinition {
+    if (typeof workflow !== "string") return parseDefinition(workflow);
+    const definition = options.registered.get(workflow);
+    if (definition !== undefined) return definition;
+    const known = [...options.registered.keys()].join(", ");
+    throw new RequestError(
+      "INVALID",
+      `Cannot start workflow "${workflow}": there is no such workflow`,
+      [{ pointer: "/workflow", detail: `must be one of ${known}, or a definition` }],
+    );
+  }
+
+  async function start(request: StartWorkflow, by: Actor): Promise<WorkflowView> {
+    const definition = definitionFor(request.workflow);
+    const input = request.input ?? {};
+    checkDefinition(definition, input, options.findAgent);
+    const { plan, hash } = compileDefinition(definition);
+    const run = initialRun(randomUUID(), plan, request.priority ?? 3);
+    const { id } = await runs.insert({
+      run,
+      workflow: definition.id,
+      title: definition.title,
+      definitionHash: hash,
+      definition: definition as unknown as Json,
+      input: input as Json,
+      idempotencyKey: request.idempotencyKey ?? null,
+      owner: options.incarnation,
+      startEvent: { type: "run.start", paused: request.startPaused ?? false, by: by.actor },
+    });
+    engine.wake();
+    return await required(id);
+  }
+
+  async function required(id: string): Promise<WorkflowView> {
+    const view = await get(id);
+    if (view === undefined) throw new RequestError("NOT_FOUND", `Cannot find workflow run "${id}"`);
+    return view;
+  }
+
+  async function get(id: string): Promise<WorkflowView | undefined> {
+    const row = await views.run(id);
+    return row === undefined ? undefined : viewOfRow(row);
+  }
+
+  /** Posts a command and resolves once the owner applied it; the post itself makes it durable. */
+  async function command(id: string, event: Json & object, by: Actor): Promise<WorkflowView> {
+    await required(id);
+    await runs.adopt(id, options.incarnation);
+    const commandId = randomUUID();
+    const dedupeKey = `command/${commandId}`;
+    const applied = engine.applied(commandId);
+    const reason = by.reason ?? null;
+    await turns.post(id, { ...event, commandId, reason, by: by.actor }, dedupeKey);
+    engine.wake();
+    const deadline = performance.now() + commandLimitMs;
+    for (;;) {
+      const pause = new Promise((resolve) => setTimeout(resolve, commandPollMs, "poll"));
+      if ((await Promise.race([applied, pause])) !== "poll") break;
+      if (!(await turns.isWaiting(dedupeKey))) break;
+      if (performance.now() > deadline) {
+        throw new RequestError(
+          "UNAVAILABLE",
+          "Cannot confirm the command yet: it is stored and will be applied by the run's owner",
+        );
+      }
+    }
+    return await required(id);
+  }
+
+  async function control(
+    type: "run.pause" | "run.resume" | "run.cancel",
+    allowed: readonly WorkflowView["status"][],
+    id: string,
+    by: Actor,
+  ): Promise<WorkflowView> {
+    const { status } = await required(id);
+    if (!allowed.includes(status)) {
+      throw new RequestError(
+        "CONFLICT",
+        `Cannot ${type.slice(4)} workflow run "${id}": it is ${status}`,
+      );
+    }
+    return await command(id, { type }, by);
+  }
+
+  async function retry(id: string, by: Actor, taskKey?: string): Promise<WorkflowView> {
+    const { status } = await required(id);
+    if (status !== "failed" && status !== "cancelled") {
+      throw new RequestError("CONFLICT", `Cannot retry workflow run "${id}": it is ${status}`);
+    }
+    const rows = await views.tasks(id);
+    if (taskKey !== undefined && !rows.some(({ key }) => key === taskKey)) {
+      throw new RequestError(
+        "NOT_FOUND",
+        `Cannot retry task "${taskKey}": run "${id}" has no such task`,
+      );
+    }
+    return await command(id, { type: "run.retry", taskKey: taskKey ?? null }, by);
+  }
+
+  async function definitionOf(id: string): Promise<WorkflowDefinition | undefined> {
+    return (await views.definition(id)) as unknown as WorkflowDefinition | undefined;
+  }
+
+  async function explain(id: string, taskKey: string): Promise<TaskExplanation | undefined> {
+    const [definition, run] = [await definitionOf(id), await get(id)];
+    const placed = tasksOf(definition ?? ({ stages: {} } as WorkflowDefinition)).find(
+      ({ key }) => key === taskKey,
+    );
+    if (definition === undefined || run === undefined || placed === undefined) return undefined;
+    const rows = new Map((await views.tasks(id)).map((row) => [row.key, row]));
+    const status = (rows.get(taskKey)?.status ?? "blocked") as TaskExplanation["status"];
+    const reasons: string[] = [];
+    if (status === "blocked" && !isTerminal(run.status as "failed")) {
+      for (const dependency of placed.task.after ?? []) {
+        const other = rows.get(dependency)?.status ?? "unknown";
+        if (other !== "succeeded" && other !== "skipped")
+          reasons.push(`waits for "${dependency}" (${other})`);
+      }
+      if (placed.stage !== run.state)
+        reasons.push(`waits for its stage "${placed.stage}"; the run is in "${run.state}"`);
+    }
+    if (run.status === "paused" && (status === "blocked" || status === "ready"))
+      reasons.push("the run is paused");
+    const [agent = ""] = placed.task.do.split(".");
+    const trouble = options.agentTrouble(agent);
+    if (status === "ready" && trouble !== undefined) reasons.push(trouble);
+    const hold = engine.heldBy(id, taskKey);
+    if (status === "ready" && hold !== undefined && trouble === undefined)
+      reasons.push(holdSentence(hold, agent));
+    if (status === "dispatched") reasons.push("is in the queue, waiting to be taken by a node");
+    const failure = rows.get(taskKey)?.error;
+    if (status === "retrying" && failure != null)
+      reasons.push(`waits to repeat after ${failure.code}: ${failure.message}`);
+    return { status, reasons };
+  }
+
+  return {
+    start,
+    get,
+    list: async (query) => {
+      const limit = query.limit ?? defaultPageSize;
+      const before = query.cursor === undefined ? undefined : readCursor(query.cursor);
+      const rows = await views.runs({
+        limit: limit + 1,
+        ...(query.status === undefined ? {} : { status: query.status }),
+        ...(query.workflow === undefined ? {} : { workflow: query.workflow }),
+        ...(before === undefined ? {} : { before }),
+      });
+      const items = rows.slice(0, limit).map(viewOfRow);
+      const last = rows[limit - 1];
+      return {
+        items,
+        nextCursor: rows.length > limit && last !== undefined ? writeCursor(last) : null,
+      };
+    },
+    tasks: async (id) => {
+      const definition = await definitionOf(id);
+      if (definition === undefined) return undefined;
+      const rows = new Map((await views.tasks(id)).map((row) => [row.key, row]));
+      return tasksOf(definition).flatMap((placed) => {
+        const row = rows.get(placed.key);
+        if (row === undefined) return [];
+        return [
+          viewOfTask(placed, row, row.output ?? undefined, options.runner.progress(id, placed.key)),
+        ];
+      });
+    },
+    history: async (id, after, limit) => {
+      if ((await views.run(id)) === undefined) return undefined;
+      return (await views.journal(id, after, limit)).map(journalEntry);
+    },
+    graph: async (id) => {
+      const definition = await definitionOf(id);
+      return definition === undefined ? undefined : graphOf(definition, await views.tasks(id));
+    },
+    pause: (id, by) => control("run.pause", ["running"], id, by),
+    resume: (id, by) => control("run.resume", ["paused"], id, by),
+    cancel: (id, by) => control("run.cancel", ["pending", "running", "paused"], id, by),
+    retry,
+    explain,
+  };
+}
+
+function holdSentence(hold: "agent" | "workflow" | "connections", agent: string): string {
+  switch (hold) {
+    case "agent":
+      return `${agent} already runs as many tasks as it may`;
+    case "workflow":
+      return "the run already has as many tasks in flight as its definition allows";
+    case "connections":
+      return "other tasks use the database connections that agents share";
+  }
+}
+
+function writeCursor(row: { readonly createdAtMs: number; readonly id: string }): string {
+  return Buffer.from(`${row.createdAtMs}/${row.id}`).toString("base64url");
+}
+
+function readCursor(cursor: string): { createdAtMs: number; id: string } {
+  const [at, id] = Buffer.from(cursor, "base64url").toString().split("/");
+  const createdAtMs = Number(at);
+  if (id === undefined || !Number.isFinite(createdAtMs)) {
+    throw new RequestError("INVALID", "Cannot page: the cursor is not one of ours", [
+      { pointer: "/cursor", detail: "must be a nextCursor of an earlier page" },
+    ]);
+  }
+  return { createdAtMs, id };
+}

@@ -1,0 +1,112 @@
+/**
+ * A real workflow host on a real database and queue; only the agents are functions of the test.
+ *
+ * @module
+ */
+
+import { fileURLToPath } from "node:url";
+import { z } from "zod";
+import { capability, defineAgent } from "../../actors/define-agent.ts";
+import type { WorkflowDefinition } from "../../actors/define-workflow.ts";
+import type { AgentCall, AgentCallHooks, AgentOutcome } from "../../actors/ports.ts";
+import { openDatabase } from "../../db/database.ts";
+import { migrateDatabase } from "../../db/migrate.ts";
+import { createViewRepo } from "../../db/view-repo.ts";
+import type { QueueBackend } from "../../runtime/queue/job-queue.ts";
+import type { WorkflowsPort, WorkflowView } from "../../runtime/system.ts";
+import { startWorkflowHost, type WorkflowHost } from "../../runtime/workflow-host.ts";
+import { createWorkflowService } from "../../runtime/workflow-service.ts";
+
+export type RunAgent = (call: AgentCall, hooks: AgentCallHooks) => Promise<AgentOutcome>;
+
+/** An agent that accepts any input for the actions that tests use. */
+export const worker = defineAgent({
+  name: "WORKER",
+  category: "test",
+  description: "Runs what the test gives it.",
+  skills: [],
+  concurrency: 4,
+  resources: { cpu: 1, memoryMb: 64 },
+  permissions: {},
+  dependsOn: [],
+  capabilities: Object.fromEntries(
+    ["add", "fail", "block"].map((action) => [
+      action,
+      capability({ description: action, input: z.any(), output: z.any(), run: async () => null }),
+    ]),
+  ),
+});
+
+export interface TestHost extends AsyncDisposable {
+  readonly host: WorkflowHost;
+  readonly workflows: WorkflowsPort;
+  /** Resolves with the view once the run has one of these statuses; fails after 20 s. */
+  until(id: string, ...statuses: WorkflowView["status"][]): Promise<WorkflowView>;
+}
+
+export async function openTestHost(options: {
+  readonly url: string;
+  readonly queue?: QueueBackend;
+  readonly nodeId?: string;
+  readonly workflows?: readonly WorkflowDefinition[];
+  readonly agentLimit?: number;
+  readonly runAgent: RunAgent;
+}): Promise<TestHost> {
+  const target = { type: "url", url: options.url } as const;
+  await migrateDatabase(target, fileURLToPath(new URL("../../db/migrations", import.meta.url)));
+  const database = openDatabase(target);
+  const problems: string[] = [];
+  const log = {
+    debug: () => undefined,
+    info: () => undefined,
+    warn: (message: string) => void problems.push(message),
+    error: (message: string) => void problems.push(message),
+  };
+  const host = await startWorkflowHost({
+    db: database.db,
+    nodeId: options.nodeId ?? "node-a",
+    queue: options.queue ?? { type: "postgres", target },
+    limits: {
+      agent: () => options.agentLimit ?? worker.concurrency,
+      actionConnections: () => 0,
+      connections: 8,
+    },
+    concurrency: 8,
+    clock: { now: () => new Date(), monotonicMs: () => performance.now() },
+    log,
+    random: () => 0,
+    runAgent: options.runAgent,
+    onTurn: () => undefined,
+    onProgress: () => undefined,
+  });
+  const workflows = createWorkflowService({
+    incarnation: host.incarnation,
+    registered: new Map((options.workflows ?? []).map((workflow) => [workflow.id, workflow])),
+    findAgent: (name) => (name === worker.name ? worker : undefined),
+    runs: host.runs,
+    turns: host.turns,
+    views: createViewRepo(database.db),
+    engine: host.engine,
+    runner: host.runner,
+    agentTrouble: () => undefined,
+  });
+  return {
+    host,
+    workflows,
+    until: async (id, ...statuses) => {
+      for (let round = 0; round < 1_000; round += 1) {
+        const view = await workflows.get(id);
+        if (view !== undefined && statuses.includes(view.status)) return view;
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+      const view = await workflows.get(id);
+      throw new Error(
+        `run ${id} is ${view?.status}, not ${statuses.join(" or ")}; log: ${problems.join("; ")}`,
+      );
+    },
+    [Symbol.asyncDispose]: async () => {
+      await host.stop();
+      await database.close();
+    },
+  };
+}
