@@ -9,7 +9,7 @@ import type { System } from "../runtime/system.ts";
 import { RequestError } from "../runtime/system.ts";
 import { checkCaller, checkToken, isSameToken, SECURITY_HEADERS, TOKEN_COOKIE } from "./guard.ts";
 import type { HttpLog } from "./http-log.ts";
-import { createLiveHub, type LiveHub } from "./live/hub.ts";
+import { createLiveClients, type LiveClients } from "./live/clients.ts";
 import { ProblemError, problemFrom, problemOf, problemResponse } from "./problem.ts";
 import type { Route } from "./route.ts";
 import { agentRoutes } from "./routes/agents.ts";
@@ -27,13 +27,13 @@ export interface AppOptions {
   /** When given, everything but the probes asks for it: as bearer, or as the cookie that `/?token=` sets. */
   readonly token?: string;
   /** Clients of the live stream; the server passes the one that its WebSocket uses too. */
-  readonly live?: LiveHub;
+  readonly live?: LiveClients;
   /** Built dashboard. Default: where the build puts it. */
   readonly dashboardFolder?: string;
 }
 
 /** All routes of the API, in the order of the reference page. */
-export function apiRoutes(system: System, live: LiveHub): readonly Route[] {
+export function apiRoutes(system: System, live: LiveClients): readonly Route[] {
   return [
     ...systemRoutes(system),
     ...agentRoutes(system),
@@ -46,7 +46,7 @@ export function apiRoutes(system: System, live: LiveHub): readonly Route[] {
 
 export function createApp(options: AppOptions): Hono {
   const { system, log, token } = options;
-  const live = options.live ?? createLiveHub(system, log);
+  const live = options.live ?? createLiveClients(system, log);
   const app = new Hono();
   const routes = apiRoutes(system, live);
 

@@ -5,7 +5,7 @@
  */
 
 import { type ServerFrame, sseRecord } from "./frames.ts";
-import type { LiveHub } from "./hub.ts";
+import type { LiveClients } from "./clients.ts";
 import { HIGH_WATER_BYTES, type LiveSession } from "./session.ts";
 import type { Position } from "./topics.ts";
 
@@ -13,16 +13,16 @@ import type { Position } from "./topics.ts";
 const KEEP_ALIVE_MS = 15_000;
 
 /**
- * Opens the stream. It ends when the client goes (`signal` or cancel) or the hub closes.
+ * Opens the stream. It ends when the client goes (`signal` or cancel) or the server stops.
  * @throws {ProblemError} `UNAVAILABLE` when no further client fits.
  */
 export function openSseStream(
-  hub: LiveHub,
+  clients: LiveClients,
   topics: readonly string[],
   from: Position | undefined,
   signal: AbortSignal,
 ): ReadableStream<Uint8Array> {
-  hub.checkRoom();
+  clients.checkRoom();
   const encoder = new TextEncoder();
   let session: LiveSession | undefined;
   let keepAlive: NodeJS.Timeout | undefined;
@@ -49,7 +49,7 @@ export function openSseStream(
         };
         // Sent at once, so that the head of the response leaves before the first snapshot is read.
         write(": spectra live stream\n\nretry: 1000\n\n");
-        session = hub.connect(
+        session = clients.connect(
           {
             send: (frame: ServerFrame) => write(sseRecord(frame)),
             bufferedBytes: waiting,

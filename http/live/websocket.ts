@@ -1,5 +1,5 @@
 /**
- * The live stream over WebSocket: ties sockets of the native host to sessions of the hub.
+ * The live stream over WebSocket: ties sockets of the native host to their sessions.
  *
  * @module
  */
@@ -7,7 +7,7 @@
 import { checkCaller, checkToken } from "../guard.ts";
 import { problemFrom, problemResponse } from "../problem.ts";
 import { readTopics, STREAM_PATH } from "../routes/events.ts";
-import type { LiveHub } from "./hub.ts";
+import type { LiveClients } from "./clients.ts";
 import type { LiveSession } from "./session.ts";
 import { parsePosition } from "./topics.ts";
 
@@ -30,7 +30,7 @@ export interface LiveSockets {
 
 const DEFAULT_TOPICS = "system,events";
 
-export function createLiveSockets(live: LiveHub, token: string | undefined): LiveSockets {
+export function createLiveSockets(live: LiveClients, token: string | undefined): LiveSockets {
   const sessions = new Map<LiveSocket["id"], LiveSession>();
   return {
     path: STREAM_PATH,

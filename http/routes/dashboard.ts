@@ -81,5 +81,4 @@ export function mountDashboard(app: Hono, folder: string = DASHBOARD_FOLDER): vo
       "cache-control": FOREVER,
     });
   });
-  app.get("/favicon.ico", (context) => context.redirect("/assets/favicon.svg", 302));
 }

@@ -5,7 +5,7 @@
  */
 
 import { z } from "zod";
-import type { LiveHub } from "../live/hub.ts";
+import type { LiveClients } from "../live/clients.ts";
 import { openSseStream } from "../live/sse.ts";
 import { MAX_TOPICS, parsePosition, parseTopics } from "../live/topics.ts";
 import { type InvalidField, ProblemError } from "../problem.ts";
@@ -39,7 +39,7 @@ export function readTopics(text: string): readonly string[] {
   throw new ProblemError("INVALID", "Cannot stream: check /topics", { fields });
 }
 
-export function eventRoutes(live: LiveHub): readonly Route[] {
+export function eventRoutes(live: LiveClients): readonly Route[] {
   return [
     defineRoute({
       method: "GET",

@@ -6,13 +6,13 @@
 
 import { z } from "zod";
 import type { System } from "../../runtime/system.ts";
-import type { LiveHub } from "../live/hub.ts";
+import type { LiveClients } from "../live/clients.ts";
 import { prometheusText } from "../prometheus.ts";
 import { answers, defineRoute, type Route } from "../route.ts";
 
 const PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8";
 
-export function healthRoutes(system: System, live: LiveHub): readonly Route[] {
+export function healthRoutes(system: System, live: LiveClients): readonly Route[] {
   const readiness = z.object({ ready: z.boolean(), reasons: z.array(z.string()) });
   return [
     defineRoute({

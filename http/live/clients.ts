@@ -13,7 +13,7 @@ import type { Position } from "./topics.ts";
 /** Clients of the live stream at once, WebSocket and SSE together. */
 export const MAX_LIVE_CLIENTS = 256;
 
-export interface LiveHub {
+export interface LiveClients {
   /** @throws {ProblemError} `UNAVAILABLE` when `MAX_LIVE_CLIENTS` are connected. */
   connect(sink: LiveSink, topics: readonly string[], from: Position | undefined): LiveSession;
   /** @throws {ProblemError} `UNAVAILABLE` when no further client fits. */
@@ -23,7 +23,7 @@ export interface LiveHub {
   close(): void;
 }
 
-export function createLiveHub(system: System, log: HttpLog): LiveHub {
+export function createLiveClients(system: System, log: HttpLog): LiveClients {
   const sessions = new Set<LiveSession>();
   let unsubscribe: (() => void) | undefined;
   let closed = false;
@@ -70,7 +70,7 @@ export function createLiveHub(system: System, log: HttpLog): LiveHub {
     },
     close() {
       closed = true;
-      for (const session of [...sessions]) session.close(1001, "the server is stopping");
+      for (const session of sessions) session.close(1001, "the server is stopping");
     },
   };
 }
