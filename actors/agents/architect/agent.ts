@@ -5,6 +5,7 @@
  */
 
 import { defineAgent } from "../../define-agent.ts";
+import { adaptStorageForCompression } from "./adapt-storage-for-compression.ts";
 
 export const architect = defineAgent({
   name: "ARCHITECT",
@@ -15,5 +16,7 @@ export const architect = defineAgent({
   resources: { cpu: 0.5, memoryMb: 1024 },
   permissions: { read: true, net: true, sys: true },
   dependsOn: ["DIRECTOR"],
-  capabilities: {},
+  capabilities: {
+    adapt_storage_for_compression: adaptStorageForCompression,
+  },
 });

@@ -5,6 +5,7 @@
  */
 
 import { defineAgent } from "../../define-agent.ts";
+import { analyzeCompressionOptimization } from "./analyze-compression-optimization.ts";
 
 export const hardwareIntel = defineAgent({
   name: "HARDWARE-INTEL",
@@ -24,5 +25,7 @@ export const hardwareIntel = defineAgent({
     ffi: false,
   },
   dependsOn: [],
-  capabilities: {},
+  capabilities: {
+    analyze_compression_optimization: analyzeCompressionOptimization,
+  },
 });

@@ -5,6 +5,7 @@
  */
 
 import { defineAgent } from "../../define-agent.ts";
+import { integrateKanziCompression } from "./integrate-kanzi-compression.ts";
 
 export const optimizer = defineAgent({
   name: "OPTIMIZER",
@@ -15,5 +16,7 @@ export const optimizer = defineAgent({
   resources: { cpu: 0.8, memoryMb: 1024 },
   permissions: { read: true, write: true, net: true, sys: true, run: true, ffi: true },
   dependsOn: ["DATABASE", "INFRASTRUCTURE"],
-  capabilities: {},
+  capabilities: {
+    integrate_kanzi_compression: integrateKanziCompression,
+  },
 });

@@ -6,6 +6,7 @@
 
 import { defineAgent } from "../../define-agent.ts";
 import { castVote } from "./cast-vote.ts";
+import { testCompressionPerformance } from "./test-compression-performance.ts";
 
 export const testbed = defineAgent({
   name: "TESTBED",
@@ -25,6 +26,7 @@ export const testbed = defineAgent({
   },
   dependsOn: ["DATABASE", "INFRASTRUCTURE"],
   capabilities: {
+    test_compression_performance: testCompressionPerformance,
     cast_vote: castVote,
   },
 });
