@@ -1,0 +1,22 @@
+/**
+ * DEBUGGER: finds out why things are slow, from the server's own figures.
+ *
+ * @module
+ */
+
+import { defineAgent } from "../../define-agent.ts";
+import { inspectTables } from "./inspect-tables.ts";
+
+export const debuggerAgent = defineAgent({
+  name: "DEBUGGER",
+  category: "quality",
+  description: "finds out why things are slow, from the server's own figures",
+  skills: ["error_analysis", "performance_debugging", "system_diagnostics"],
+  concurrency: 2,
+  resources: { cpu: 0.5, memoryMb: 1024 },
+  permissions: { net: true },
+  dependsOn: [],
+  capabilities: {
+    inspect_tables: inspectTables,
+  },
+});
