@@ -100,15 +100,17 @@ function react(context: SupervisorContext, event: SupervisorEvent): Reaction {
 
 /** Late events of a child that has moved on change nothing. */
 function advance(table: ChildTable, id: string, from: ChildStatus, to: ChildStatus): ChildTable {
-  return table.map((row) =>
-    row.id === id && row.status === from ? { ...row, status: to } : row,
-  );
+  return table.map((row) => (row.id === id && row.status === from ? { ...row, status: to } : row));
 }
 
 function requestRestart(table: ChildTable, id: string): ChildTable {
   const row = table.find((child) => child.id === id);
   if (row === undefined) return table;
-  return changeChild(table, id, isLive(row) ? { goal: "cycle" } : { status: "waiting", goal: "up" });
+  return changeChild(
+    table,
+    id,
+    isLive(row) ? { goal: "cycle" } : { status: "waiting", goal: "up" },
+  );
 }
 
 function requestStop(table: ChildTable, id: string): ChildTable {
@@ -125,9 +127,7 @@ function reactToExit(
   if (row === undefined || !isLive(row)) return { change: {} };
   const error = event.exit.type === "abnormal" ? event.exit.error : null;
   const table =
-    error === null
-      ? context.table
-      : changeChild(context.table, event.id, { lastError: error });
+    error === null ? context.table : changeChild(context.table, event.id, { lastError: error });
   if (row.goal !== "up") return { change: { table: afterWantedStop(table, event.id) } };
   if (row.status === "starting" && !context.started && context.startFailure === "fails") {
     return { change: giveUp(table, event.id, error) };
@@ -215,17 +215,14 @@ export const supervisorMachine = setup({
     "*": {
       actions: enqueueActions(({ context, event, enqueue }) => {
         const { change, delay } = react(context, event);
-        const steps = nextSteps(
-          change.table ?? context.table,
-          context.startMode,
-          context.strategy,
-        );
+        const steps = nextSteps(change.table ?? context.table, context.startMode, context.strategy);
         enqueue.assign({ ...change, table: steps.table });
         if (event.type === "shutdown.elapsed" && isStopping(context.table, event.id)) {
           enqueue({ type: "killChild", params: { id: event.id } });
         }
         if (event.type === "child.exited") enqueue.cancel(`shutdown:${event.id}`);
-        if (event.type === "child.restart" || event.type === "child.stop") enqueue.cancel(`backoff:${event.id}`);
+        if (event.type === "child.restart" || event.type === "child.stop")
+          enqueue.cancel(`backoff:${event.id}`);
         if (delay !== undefined) {
           enqueue.raise(
             { type: "backoff.elapsed", id: delay.id },

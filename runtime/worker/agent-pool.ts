@@ -1,0 +1,211 @@
+/**
+ * Runs all agents of a node, each in a supervised thread of its own.
+ *
+ *     agents (one_for_one, parallel)
+ *       └─ DIRECTOR (one_for_one, own restart intensity) ── thread
+ *
+ * An agent that keeps crashing makes only its own supervisor give up; it is then `failed`.
+ *
+ * @module
+ */
+
+import type { AgentDefinition } from "../../actors/define-agent.ts";
+import type {
+  AgentCall,
+  AgentCallHooks,
+  AgentOutcome,
+  AgentState,
+  Clock,
+  HostFacts,
+} from "../../actors/ports.ts";
+import type { RunningChild } from "../../actors/tree/child-spec.ts";
+import { type Supervisor, startSupervisor } from "../../actors/tree/supervisor.ts";
+import type { DatabaseTarget } from "../../db/client.ts";
+import { AgentError, toErrorRecord } from "../../machines/error-code.ts";
+import type { Intensity } from "../../machines/restart-policy.ts";
+import { type AgentSlot, createAgentSlot } from "./agent-slot.ts";
+import type { AgentPorts } from "./host-methods.ts";
+import type { Env } from "./permissions.ts";
+import { agentModuleUrl, compiledUrl } from "./thread-url.ts";
+
+/** With the backoff below, an agent that cannot live gives up after about 20 s. */
+const defaultIntensity: Intensity = { maxRestarts: 10, periodMs: 60_000 };
+const defaultBackoff = { initialMs: 50, maxMs: 5_000 };
+const defaultDrainTimeoutMs = 600_000;
+const restartTimeoutMs = 60_000;
+const defaultShutdownMs = 5_000;
+/** What a thread may need beyond its own shutdown time, to be terminated. */
+const shutdownMarginMs = 6_000;
+
+export interface AgentsOptions {
+  readonly definitions: readonly AgentDefinition[];
+  /** Module that exports an agent's definition; sources map to their build. Default: by convention. */
+  readonly moduleUrl?: (name: string) => string;
+  readonly database: DatabaseTarget;
+  readonly host: HostFacts;
+  readonly ports: AgentPorts;
+  readonly clock: Clock;
+  /** Environment to grant from, by each agent's `env` permission. Default: nothing. */
+  readonly env?: Env;
+  /** Called at each change of an agent; must not throw. */
+  onChange?(state: AgentState): void;
+  /** Of each agent. Default 10 restarts in 60 s. */
+  readonly intensity?: Intensity;
+  readonly backoff?: { readonly initialMs: number; readonly maxMs: number };
+  readonly startTimeoutMs?: number;
+  /** How long running attempts may go on when an agent is stopped. Default 5 s. */
+  readonly shutdownMs?: number;
+  readonly unresponsiveMs?: number;
+}
+
+/** As a child of the root: `exited`, `stop` and `view` are those of the agents' supervisor. */
+export interface AgentsHandle extends RunningChild {
+  readonly supervisor: Supervisor;
+  /** Resolves when every agent has run; rejects when one gave up before. */
+  readonly allHealthy: Promise<void>;
+  states(): readonly AgentState[];
+  state(name: string): AgentState | undefined;
+  /** Never rejects. Waits 10 s for an agent that restarts; an agent at its concurrency refuses with `AGENT_BUSY`. */
+  run(call: AgentCall, hooks: AgentCallHooks): Promise<AgentOutcome>;
+  /** Like `run`, for the capability's `compensate`; the output is null. */
+  compensate(call: AgentCall, hooks: AgentCallHooks): Promise<AgentOutcome>;
+  /** Replaces the thread; running attempts get `shutdownMs`. Resolves when the agent takes calls again. */
+  restart(name: string): Promise<void>;
+  /** Takes no more calls, waits for the running ones (10 minutes at most), then stops the thread. */
+  drain(name: string, timeoutMs?: number): Promise<void>;
+  /** Takes no more calls; the thread and running attempts stay. */
+  pause(name: string): void;
+  /** Ends a pause; starts an agent that was drained or has failed. */
+  resume(name: string): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** Starts every agent in parallel; resolves when each has started or failed its first start. */
+export async function startAgents(options: AgentsOptions): Promise<AgentsHandle> {
+  const slots = new Map(
+    options.definitions.map((definition) => [definition.name, openSlot(definition, options)]),
+  );
+  const shutdownMs = (options.shutdownMs ?? defaultShutdownMs) + shutdownMarginMs;
+  const supervisor = await startSupervisor({
+    id: "agents",
+    strategy: "one_for_one",
+    startMode: "parallel",
+    startFailure: "exits",
+    clock: options.clock,
+    log: options.ports.log,
+    children: [...slots.values()].map((slot) => ({
+      id: slot.name,
+      type: "supervisor",
+      // Its own intensity decides; the others never pay for it.
+      restart: "temporary",
+      shutdownMs: shutdownMs + shutdownMarginMs,
+      start: () => superviseAgent(slot, options, shutdownMs),
+    })),
+  });
+  return createHandle(slots, supervisor);
+}
+
+function openSlot(definition: AgentDefinition, options: AgentsOptions): AgentSlot {
+  const { database, host, ports, clock, env, startTimeoutMs, shutdownMs, unresponsiveMs } = options;
+  const moduleUrl = options.moduleUrl ?? agentModuleUrl;
+  const { name, concurrency, permissions, resources } = definition;
+  return createAgentSlot(
+    {
+      agent: { name, concurrency, permissions, resources },
+      moduleUrl: compiledUrl(moduleUrl(name)),
+      database,
+      host,
+      ports,
+      clock,
+      ...(env === undefined ? {} : { env }),
+      ...(startTimeoutMs === undefined ? {} : { startTimeoutMs }),
+      ...(shutdownMs === undefined ? {} : { shutdownMs }),
+      ...(unresponsiveMs === undefined ? {} : { unresponsiveMs }),
+    },
+    (state) => options.onChange?.(state),
+  );
+}
+
+async function superviseAgent(
+  slot: AgentSlot,
+  options: AgentsOptions,
+  shutdownMs: number,
+): Promise<Supervisor> {
+  try {
+    const supervisor = await startSupervisor({
+      id: slot.name,
+      strategy: "one_for_one",
+      intensity: options.intensity ?? defaultIntensity,
+      backoff: options.backoff ?? defaultBackoff,
+      startFailure: "exits",
+      clock: options.clock,
+      log: options.ports.log,
+      children: [{ id: `${slot.name}/thread`, shutdownMs, start: () => slot.startThread() }],
+    });
+    void supervisor.exited.then((exit) => {
+      if (exit.type === "abnormal") slot.gaveUp(exit.error);
+    });
+    return supervisor;
+  } catch (error) {
+    slot.gaveUp(toErrorRecord(error));
+    throw error;
+  }
+}
+
+function createHandle(slots: ReadonlyMap<string, AgentSlot>, supervisor: Supervisor): AgentsHandle {
+  const slotOf = (name: string): AgentSlot => {
+    const slot = slots.get(name);
+    if (slot !== undefined) return slot;
+    const names = [...slots.keys()].join(", ");
+    const message = `Cannot find agent "${name}": there are ${names}`;
+    throw new AgentError("AGENT_UNKNOWN", message);
+  };
+  const run =
+    (operation: "run" | "compensate") =>
+    async (call: AgentCall, hooks: AgentCallHooks): Promise<AgentOutcome> => {
+      try {
+        return await slotOf(call.agent).run(operation, call, hooks);
+      } catch (error) {
+        return { type: "failed", error: toErrorRecord(error) };
+      }
+    };
+  const restart = async (name: string): Promise<void> => {
+    const slot = slotOf(name);
+    slot.restarting();
+    supervisor.restartChild(name);
+    await slot.whenAvailable(restartTimeoutMs);
+  };
+  const allHealthy = Promise.all(
+    [...slots.values()].map((slot) => slot.whenAvailable(restartTimeoutMs)),
+  ).then(() => undefined);
+  // Who does not wait for it sees the same in the states.
+  allHealthy.catch(() => undefined);
+  return {
+    supervisor,
+    allHealthy,
+    exited: supervisor.exited,
+    view: () => supervisor.view(),
+    states: () => [...slots.values()].map((slot) => slot.state()),
+    state: (name) => slots.get(name)?.state(),
+    run: run("run"),
+    compensate: run("compensate"),
+    restart,
+    drain: async (name, timeoutMs = defaultDrainTimeoutMs) => {
+      const slot = slotOf(name);
+      await slot.drain(timeoutMs);
+      await supervisor.stopChild(name);
+      slot.stopped();
+    },
+    pause: (name) => slotOf(name).pause(),
+    resume: async (name) => {
+      const slot = slotOf(name);
+      slot.resume();
+      const { status } = slot.state();
+      if (status === "stopped" || status === "failed" || status === "draining") await restart(name);
+    },
+    stop: async () => {
+      await supervisor.stop();
+      for (const slot of slots.values()) slot.stopped();
+    },
+  };
+}

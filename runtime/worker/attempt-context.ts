@@ -1,0 +1,229 @@
+/**
+ * Builds the `AgentContext` of one attempt inside the agent's thread, and takes it back afterwards.
+ *
+ * @module
+ */
+
+import type { Remote } from "comlink";
+import type { Sql } from "postgres";
+import type {
+  AgentContext,
+  BusPort,
+  Clock,
+  CoordinationPort,
+  HostFacts,
+  Log,
+  Progress,
+} from "../../actors/ports.ts";
+import type { DatabaseTarget } from "../../db/client.ts";
+import { AgentError, type Json } from "../../machines/error-code.ts";
+import { checkJson } from "../../machines/json.ts";
+import { bounded } from "./calls.ts";
+import { createSampler } from "./sampler.ts";
+import type { AttemptRequest, HostApi, LogLevel, ThreadFrame } from "./thread-protocol.ts";
+
+const heartbeatIntervalMs = 100;
+const maxCheckpointBytes = 64 * 1_024;
+/** A coordination call that has no time limit of its own. */
+const hostCallTimeoutMs = 60_000;
+/** What a call with its own time limit may take longer, on the way. */
+const hostCallMarginMs = 5_000;
+/** Queries get this long to finish after an attempt has ended. */
+const sqlEndSeconds = 2;
+
+export interface ThreadServices {
+  readonly host: Remote<HostApi>;
+  readonly facts: HostFacts;
+  readonly database: DatabaseTarget;
+  readonly clock: Clock;
+  post(frame: ThreadFrame): void;
+}
+
+export interface AttemptContext {
+  readonly ctx: AgentContext;
+  /** Closes the database client, sends the last heartbeat, and makes `ctx` useless. */
+  end(): Promise<void>;
+}
+
+/** @param connections At most; with 0 the attempt has no `sql`. */
+export async function openAttemptContext(
+  request: AttemptRequest,
+  connections: number,
+  signal: AbortSignal,
+  services: ThreadServices,
+): Promise<AttemptContext> {
+  const { call } = request;
+  const sql = await lazySql(request, connections, signal, services.database);
+  const heartbeats = createSampler<Progress | undefined>(heartbeatIntervalMs, (progress) =>
+    services.post({
+      type: "heartbeat",
+      attemptId: request.id,
+      ...(progress === undefined ? {} : { progress: plainProgress(progress) }),
+    }),
+  );
+  let ended = false;
+  const ctx: AgentContext = {
+    agent: call.agent,
+    action: call.action,
+    workflowId: call.workflowId,
+    taskKey: call.taskKey,
+    attempt: call.attempt,
+    idempotencyKey: `${call.workflowId}/${call.taskKey}`,
+    signal,
+    log: threadLog(services, {
+      workflowId: call.workflowId,
+      taskKey: call.taskKey,
+      attempt: call.attempt,
+    }),
+    clock: services.clock,
+    bus: busOver(services.host, signal),
+    coordination: coordinationOver(services.host, signal),
+    host: services.facts,
+    get sql() {
+      return sql.get();
+    },
+    heartbeat: (progress) => heartbeats.push(progress),
+    checkpoint: async (data) => {
+      if (ended) throw new AgentError("ATTEMPT_ENDED", "Cannot checkpoint: the attempt has ended");
+      await services.host.checkpoint(request.id, checkpointData(data));
+    },
+    lastCheckpoint: call.lastCheckpoint,
+  };
+  return {
+    ctx,
+    end: async () => {
+      ended = true;
+      heartbeats.end();
+      await sql.end();
+    },
+  };
+}
+
+/** Only the fields of `Progress`, so that nothing an action adds can stop the message. */
+function plainProgress(progress: Progress): Progress {
+  const { percent, done, total, message } = progress;
+  return {
+    ...(percent === undefined ? {} : { percent: Number(percent) }),
+    ...(done === undefined ? {} : { done: Number(done) }),
+    ...(total === undefined ? {} : { total: Number(total) }),
+    ...(message === undefined ? {} : { message: String(message) }),
+  };
+}
+
+function checkpointData(data: Json): Json {
+  const checked = checkJson(data);
+  if (checked.type === "not-json") {
+    const message = `Cannot checkpoint: "${checked.path}" is ${checked.found}, must be JSON`;
+    throw new AgentError("CHECKPOINT_INVALID", message);
+  }
+  const sizeBytes = Buffer.byteLength(JSON.stringify(checked.value));
+  if (sizeBytes > maxCheckpointBytes) {
+    const message = `Cannot checkpoint: ${sizeBytes} bytes of JSON, at most ${maxCheckpointBytes} are kept`;
+    throw new AgentError("CHECKPOINT_TOO_LARGE", message);
+  }
+  return checked.value;
+}
+
+interface LazySql {
+  get(): Sql;
+  end(): Promise<void>;
+}
+
+/** The client opens at the first `get`. After an abort it is cut off half-way through the grace period. */
+async function lazySql(
+  request: AttemptRequest,
+  connections: number,
+  signal: AbortSignal,
+  database: DatabaseTarget,
+): Promise<LazySql> {
+  const { agent, action } = request.call;
+  // Imported before the first use, because `get` cannot wait; costs nothing where no SQL is needed.
+  const openSql = connections === 0 ? undefined : (await import("../../db/client.ts")).openSql;
+  let sql: Sql | undefined;
+  let ended = false;
+  let cutTimer: NodeJS.Timeout | undefined;
+  // An action that waits for a query does not see the signal, and would cost its thread.
+  const cutLater = (): void => {
+    cutTimer = setTimeout(() => void sql?.end({ timeout: 0 }), request.graceMs / 2);
+  };
+  signal.addEventListener("abort", cutLater, { once: true });
+  return {
+    get: () => {
+      if (openSql === undefined) {
+        const message = `Cannot use sql in ${agent}.${action}: it is declared with 0 connections`;
+        throw new AgentError("NO_CONNECTIONS", message);
+      }
+      if (ended) throw new AgentError("ATTEMPT_ENDED", "Cannot use sql: the attempt has ended");
+      sql ??= openSql(database, { name: `spectra ${agent}.${action}`, max: connections });
+      return sql;
+    },
+    end: async () => {
+      ended = true;
+      signal.removeEventListener("abort", cutLater);
+      clearTimeout(cutTimer);
+      await sql?.end({ timeout: sqlEndSeconds });
+    },
+  };
+}
+
+/** @param base Fields that every line carries. */
+export function threadLog(
+  services: Pick<ThreadServices, "post">,
+  base: Readonly<Record<string, Json>> = {},
+): Log {
+  const at =
+    (level: LogLevel) =>
+    (message: string, fields: Record<string, unknown> = {}): void => {
+      const plain = Object.entries(fields).map(([key, value]) => [key, loggable(value)]);
+      services.post({
+        type: "log",
+        level,
+        message: String(message),
+        fields: { ...base, ...Object.fromEntries(plain) },
+      });
+    };
+  return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
+}
+
+function loggable(value: unknown): Json {
+  const checked = checkJson(value);
+  if (checked.type === "json") return checked.value;
+  return value instanceof Error ? `${value.name}: ${value.message}` : String(value);
+}
+
+function busOver(host: Remote<HostApi>, signal: AbortSignal): BusPort {
+  return {
+    publish: (topic, body) =>
+      bounded(host.publish(topic, body), {
+        what: `a message on "${topic}"`,
+        timeoutMs: hostCallTimeoutMs,
+        signal,
+      }),
+    request: (agent, action, input, { timeoutMs }) =>
+      bounded<Json>(host.request(agent, action, input, timeoutMs), {
+        what: `${agent}.${action}`,
+        timeoutMs: timeoutMs + hostCallMarginMs,
+        signal,
+      }),
+  };
+}
+
+function coordinationOver(host: Remote<HostApi>, signal: AbortSignal): CoordinationPort {
+  const wait = <T>(what: string, work: Promise<T>, timeoutMs = hostCallTimeoutMs): Promise<T> =>
+    bounded(work, { what, timeoutMs, signal });
+  return {
+    createGroup: (id, members) => wait(`group "${id}"`, host.createGroup(id, members)),
+    createBarrier: (id, participants, timeoutMs) =>
+      wait(`barrier "${id}"`, host.createBarrier(id, participants, timeoutMs)),
+    arriveAtBarrier: (id, participant) =>
+      wait(`barrier "${id}"`, host.arriveAtBarrier(id, participant)),
+    reserve: (id, holder, need) => wait(`reservation "${id}"`, host.reserve(id, holder, need)),
+    release: (id) => wait(`reservation "${id}"`, host.release(id)),
+    vote: (id, proposal, voters, required, timeoutMs) =>
+      wait(
+        `vote "${id}"`,
+        host.vote(id, proposal, voters, required, timeoutMs),
+        timeoutMs + hostCallMarginMs,
+      ),
+  };
+}

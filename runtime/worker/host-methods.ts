@@ -1,0 +1,39 @@
+/**
+ * What an agent's thread may call in the main thread: its bus, its coordination, its checkpoints.
+ *
+ * @module
+ */
+
+import type { AgentCallHooks, BusPort, CoordinationPort, Log } from "../../actors/ports.ts";
+import { AgentError } from "../../machines/error-code.ts";
+import type { HostApi } from "./thread-protocol.ts";
+
+export interface AgentPorts {
+  readonly bus: BusPort;
+  readonly coordination: CoordinationPort;
+  readonly log: Log;
+}
+
+/** @param open Hooks of the attempts that run, by attempt id. */
+export function hostMethods(ports: AgentPorts, open: ReadonlyMap<string, AgentCallHooks>): HostApi {
+  const { bus, coordination } = ports;
+  return {
+    checkpoint: async (attemptId, data) => {
+      const hooks = open.get(attemptId);
+      if (hooks === undefined) {
+        throw new AgentError("ATTEMPT_ENDED", "Cannot checkpoint: the attempt has ended");
+      }
+      await hooks.onCheckpoint(data);
+    },
+    publish: (topic, body) => bus.publish(topic, body),
+    request: (agent, action, input, timeoutMs) => bus.request(agent, action, input, { timeoutMs }),
+    createGroup: (id, members) => coordination.createGroup(id, members),
+    createBarrier: (id, participants, timeoutMs) =>
+      coordination.createBarrier(id, participants, timeoutMs),
+    arriveAtBarrier: (id, participant) => coordination.arriveAtBarrier(id, participant),
+    reserve: (id, holder, need) => coordination.reserve(id, holder, need),
+    release: (id) => coordination.release(id),
+    vote: (id, proposal, voters, required, timeoutMs) =>
+      coordination.vote(id, proposal, voters, required, timeoutMs),
+  };
+}

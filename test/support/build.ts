@@ -1,0 +1,98 @@
+/**
+ * The build that threads start from: worker threads run JavaScript on Node 20.
+ * Builds once, whoever asks first, and again only when a source is newer.
+ *
+ * @module
+ */
+
+import { spawnSync } from "node:child_process";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+
+const root = fileURLToPath(new URL("../../", import.meta.url));
+const dist = join(root, "dist");
+const stamp = join(dist, ".test-build");
+const lock = join(root, "node_modules", ".spectra-build-lock");
+const sources = ["machines", "actors", "runtime", "db", "http", "native", "test/support/agents"];
+/** A lock older than this was left by a killed build. */
+const staleLockMs = 180_000;
+
+/** Compiles the project, and `test/support/agents/*.ts` to `dist/test/support/agents/*.js`. */
+export async function ensureBuilt(): Promise<void> {
+  while (isStale()) {
+    if (!takeLock()) {
+      await sleep(200);
+      continue;
+    }
+    try {
+      if (isStale()) await compile();
+    } finally {
+      rmdirSync(lock);
+    }
+  }
+}
+
+async function compile(): Promise<void> {
+  const startedAt = new Date();
+  const tsc = join(root, "node_modules", "typescript", "bin", "tsc");
+  const { status, stdout } = spawnSync(process.execPath, [tsc, "-p", "tsconfig.build.json"], {
+    cwd: root,
+    encoding: "utf8",
+  });
+  // 2: type errors, but everything was emitted; `npm run check` is who reports those.
+  if (status !== 0 && status !== 2) throw new Error(`Cannot build for the tests: ${stdout}`);
+  const agents = join(root, "test/support/agents");
+  const entries = readdirSync(agents).filter((file) => file.endsWith(".ts"));
+  await build({
+    entryPoints: entries.map((file) => join(agents, file)),
+    outdir: join(dist, "test/support/agents"),
+    bundle: true,
+    packages: "external",
+    format: "esm",
+    platform: "node",
+    target: "node20",
+    logLevel: "error",
+  });
+  // Sources that changed during the build are newer than this.
+  writeFileSync(stamp, startedAt.toISOString());
+}
+
+function isStale(): boolean {
+  const builtAt = Date.parse(readStamp());
+  return Number.isNaN(builtAt) || sources.some((folder) => newestMs(join(root, folder)) > builtAt);
+}
+
+function readStamp(): string {
+  return existsSync(stamp) ? readFileSync(stamp, "utf8") : "";
+}
+
+function newestMs(folder: string): number {
+  const files = readdirSync(folder, { recursive: true, withFileTypes: true });
+  const times = files
+    .filter((file) => file.isFile() && file.name.endsWith(".ts"))
+    .map((file) => statSync(join(file.parentPath, file.name), { throwIfNoEntry: false }))
+    .map((stat) => stat?.mtimeMs ?? 0);
+  return Math.max(0, ...times);
+}
+
+function takeLock(): boolean {
+  try {
+    mkdirSync(lock);
+    return true;
+  } catch {
+    const held = statSync(lock, { throwIfNoEntry: false });
+    if (held !== undefined && Date.now() - held.mtimeMs > staleLockMs) rmdirSync(lock);
+    return false;
+  }
+}
