@@ -54,10 +54,14 @@ CREATE TABLE "spectra"."votes" (
 	"decided_at" timestamp with time zone
 );
 --> statement-breakpoint
+CREATE TABLE "spectra"."cluster" (
+	"id" text PRIMARY KEY DEFAULT gen_random_uuid()::text NOT NULL
+);
+--> statement-breakpoint
 CREATE TABLE "spectra"."definitions" (
 	"hash" text PRIMARY KEY NOT NULL,
 	"workflow" text NOT NULL,
-	"body" jsonb NOT NULL,
+	"body" json NOT NULL,
 	"created_at" timestamp (3) with time zone DEFAULT now() NOT NULL
 );
 --> statement-breakpoint

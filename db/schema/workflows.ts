@@ -11,6 +11,7 @@ import {
   bigserial,
   index,
   integer,
+  json,
   jsonb,
   primaryKey,
   text,
@@ -27,7 +28,8 @@ function at(name: string) {
 export const definitions = spectraSchema.table("definitions", {
   hash: text("hash").primaryKey(),
   workflow: text("workflow").notNull(),
-  body: jsonb("body").notNull(),
+  /** `json`, not `jsonb`: the order of stages and tasks is what people see. */
+  body: json("body").notNull(),
   createdAt: at("created_at").notNull().defaultNow(),
 });
 

@@ -1,0 +1,131 @@
+/**
+ * The workflow host of a real node: agents behind it, the live stream and the monitor after it.
+ *
+ * @module
+ */
+
+import type { AgentDefinition } from "../actors/define-agent.ts";
+import type { WorkflowDefinition } from "../actors/define-workflow.ts";
+import type { Clock, Log } from "../actors/ports.ts";
+import type { Database } from "../db/database.ts";
+import { createViewRepo, type ViewRepo } from "../db/view-repo.ts";
+import type { LiveHub } from "./live-hub.ts";
+import { type Monitor, startMonitor } from "./monitor.ts";
+import type { QueueBackend } from "./queue/job-queue.ts";
+import type { WorkflowsPort } from "./system.ts";
+import { journalEntry, liveTask, viewOfRun } from "./views.ts";
+import { startWorkflowHost, type WorkflowHost } from "./workflow-host.ts";
+import { createWorkflowService } from "./workflow-service.ts";
+import type { AgentsHandle } from "./worker/agent-pool.ts";
+
+/** Connections that the agents of a node share. */
+const agentConnections = 8;
+/** Progress of one task is shown at most this often. */
+const progressMs = 250;
+
+export interface NodeWorkflowsOptions {
+  readonly db: Database;
+  readonly nodeId: string;
+  readonly queue: QueueBackend;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly live: LiveHub;
+  readonly agents: AgentsHandle;
+  readonly definitions: ReadonlyMap<string, AgentDefinition>;
+  readonly registered: ReadonlyMap<string, WorkflowDefinition>;
+}
+
+export interface NodeWorkflows {
+  readonly host: WorkflowHost;
+  readonly service: WorkflowsPort;
+  readonly views: ViewRepo;
+  readonly monitor: Monitor;
+  stop(): Promise<void>;
+}
+
+export async function startNodeWorkflows(options: NodeWorkflowsOptions): Promise<NodeWorkflows> {
+  const { agents, clock, definitions, live } = options;
+  const lastShownMs = new Map<string, number>();
+  const monitor = startMonitor((metrics) => live.emit(["system"], { type: "system", metrics }));
+
+  function showTask(workflowId: string, key: string): void {
+    const run = host.engine.owned().get(workflowId);
+    const task = run && liveTask(run, key, undefined, host.runner.progress(workflowId, key));
+    if (task !== undefined)
+      live.emit(["events", `workflow:${workflowId}`], { type: "task", workflowId, task });
+  }
+
+  const host: WorkflowHost = await startWorkflowHost({
+    db: options.db,
+    nodeId: options.nodeId,
+    queue: options.queue,
+    clock,
+    log: options.log,
+    random: Math.random,
+    concurrency: [...definitions.values()].reduce((sum, { concurrency }) => sum + concurrency, 0),
+    limits: {
+      agent: (name) =>
+        agentTrouble(name) === undefined ? (definitions.get(name)?.concurrency ?? 0) : 0,
+      actionConnections: (agent, action) =>
+        definitions.get(agent)?.capabilities[action]?.connections ?? 1,
+      connections: agentConnections,
+    },
+    runAgent: async (call, hooks) => {
+      const startedMs = clock.monotonicMs();
+      const outcome = await agents.run(call, hooks);
+      monitor.finished(clock.monotonicMs() - startedMs, outcome.type === "succeeded");
+      return outcome;
+    },
+    onTurn: (run, changed, journal) => {
+      const topics = ["events", `workflow:${run.id}`];
+      for (const [key, output] of changed) {
+        const task = liveTask(run, key, output, host.runner.progress(run.id, key));
+        if (task !== undefined) live.emit(topics, { type: "task", workflowId: run.id, task });
+      }
+      for (const draft of journal) {
+        live.emit(topics, { type: "journal", workflowId: run.id, entry: journalEntry(draft) });
+      }
+      live.emit(["system", ...topics], { type: "workflow", workflow: viewOfRun(run) });
+    },
+    onProgress: (workflowId, taskKey) => {
+      const id = `${workflowId}/${taskKey}`;
+      const nowMs = clock.monotonicMs();
+      if (nowMs - (lastShownMs.get(id) ?? Number.NEGATIVE_INFINITY) < progressMs) return;
+      if (lastShownMs.size > 10_000) lastShownMs.clear();
+      lastShownMs.set(id, nowMs);
+      showTask(workflowId, taskKey);
+    },
+  });
+
+  function agentTrouble(name: string): string | undefined {
+    const state = agents.state(name);
+    if (state === undefined) return `this node has no agent ${name}`;
+    if (state.status === "running" || state.status === "restarting" || state.status === "starting")
+      return undefined;
+    const error = state.lastError === null ? "" : `: ${state.lastError.message}`;
+    return `${name} is ${state.status}${error}`;
+  }
+
+  const views = createViewRepo(options.db);
+  const service = createWorkflowService({
+    incarnation: host.incarnation,
+    registered: options.registered,
+    findAgent: (name) => definitions.get(name),
+    runs: host.runs,
+    turns: host.turns,
+    views,
+    engine: host.engine,
+    runner: host.runner,
+    agentTrouble,
+  });
+  return {
+    host,
+    service,
+    views,
+    monitor,
+    stop: async () => {
+      monitor.stop();
+      await host.stop();
+    },
+  };
+}

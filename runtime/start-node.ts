@@ -1,0 +1,346 @@
+/**
+ * Starts everything that one node is: database, agents, workflow host, in one supervision tree.
+ *
+ *     root (one_for_one)
+ *       ├─ infrastructure (one_for_one) ── postgres · database
+ *       ├─ agents (one_for_one, parallel) ── one supervisor and thread per agent
+ *       └─ workflows ── engine · queue · dispatcher · task runner
+ *
+ * @module
+ */
+
+import { randomUUID } from "node:crypto";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { availableParallelism, totalmem } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { agentDefinitions } from "../actors/agents/registry.ts";
+import type { BusPort, Clock, Log } from "../actors/ports.ts";
+import type { RunningChild } from "../actors/tree/child-spec.ts";
+import { startSupervisor } from "../actors/tree/supervisor.ts";
+import { demo } from "../actors/workflows/demo.ts";
+import { phase1 } from "../actors/workflows/phase1/phase1.ts";
+import { type DatabaseTarget, openSql } from "../db/client.ts";
+import { openDatabase } from "../db/database.ts";
+import { migrateDatabase } from "../db/migrate.ts";
+import { AgentError } from "../machines/error-code.ts";
+import { totalResources } from "../machines/resource-budget.ts";
+import { acquireDataDirLock } from "../native/data-dir-lock.ts";
+import { startEmbeddedPostgres } from "../native/embedded-postgres.ts";
+import { createBus } from "./bus/bus.ts";
+import { createCoordination } from "./bus/coordination.ts";
+import type { Config } from "./config.ts";
+import { createLiveHub } from "./live-hub.ts";
+import { createNodeSystem } from "./node-system.ts";
+import type { QueueBackend } from "./queue/job-queue.ts";
+import type { System } from "./system.ts";
+import { startNodeWorkflows } from "./node-workflows.ts";
+import { viewOfAgent } from "./views.ts";
+import { startAgents } from "./worker/agent-pool.ts";
+
+const migrationsFolder = fileURLToPath(new URL("../db/migrations", import.meta.url));
+/** Our own tables 3, coordination 1, queue 3, agents 8: a node holds 15 connections at most. */
+const coordinationConnections = 1;
+
+export interface NodeOptions {
+  readonly config: Config;
+  readonly log: Log;
+  /** Aborted when the start is no longer wanted. */
+  readonly signal?: AbortSignal;
+}
+
+export interface RunningNode {
+  readonly system: System;
+  /** Resolves when the node cannot go on; it must then be stopped. */
+  readonly lost: Promise<Error>;
+  /** Tells other processes (`--status`) where the API answers. */
+  announce(url: string): Promise<void>;
+  /** Tasks in hand are aborted and repeated by the next start; safe to call twice. */
+  stop(): Promise<void>;
+}
+
+type Cleanup = () => Promise<void> | void;
+
+/**
+ * @throws {Error} One clear line about what is missing or wrong; what had started is stopped again.
+ */
+export async function startNode(options: NodeOptions): Promise<RunningNode> {
+  const cleanups: Cleanup[] = [];
+  const cleanUp = async (): Promise<void> => {
+    for (let next = cleanups.pop(); next !== undefined; next = cleanups.pop()) await next();
+  };
+  try {
+    return await start(options, cleanups, cleanUp);
+  } catch (error) {
+    await cleanUp();
+    throw error;
+  }
+}
+
+async function start(
+  options: NodeOptions,
+  cleanups: Cleanup[],
+  cleanUp: () => Promise<void>,
+): Promise<RunningNode> {
+  const { config, log, signal } = options;
+  const clock: Clock = { now: () => new Date(), monotonicMs: () => performance.now() };
+  const startedAt = clock.now();
+  const lock = await acquireDataDirLock(config.dataDir);
+  cleanups.push(() => lock.release());
+  const nodeId = await readNodeId(config.dataDir);
+  const live = createLiveHub(randomUUID(), clock);
+
+  const postgres =
+    config.databaseUrl === undefined ? await startPostgres(config.dataDir, log) : undefined;
+  if (postgres !== undefined) cleanups.push(() => postgres.stop());
+  signal?.throwIfAborted();
+  const target: DatabaseTarget = postgres?.target ?? { type: "url", url: config.databaseUrl ?? "" };
+  const databaseVersion = await migrate(target);
+  const database = openDatabase(target);
+  cleanups.push(() => database.close());
+  const coordinationSql = openSql(target, {
+    name: "spectra-coordination",
+    max: coordinationConnections,
+    idleTimeoutMs: 5_000,
+  });
+  cleanups.push(() => coordinationSql.end({ timeout: 2 }));
+
+  const bus: BusPort = createBus({
+    callAgent: async (agent, action, input, timeoutMs) => {
+      const call = {
+        workflowId: "bus",
+        taskKey: randomUUID(),
+        agent,
+        action,
+        attempt: 1,
+        input,
+        lastCheckpoint: undefined,
+      };
+      const outcome = await agents.run(call, {
+        signal: AbortSignal.timeout(timeoutMs),
+        graceMs: 1_000,
+        onHeartbeat: () => undefined,
+        onCheckpoint: async () => {
+          throw new AgentError(
+            "NOT_A_TASK",
+            "Cannot checkpoint: a request over the bus is not a task",
+          );
+        },
+      });
+      if (outcome.type === "succeeded") return outcome.output;
+      throw new AgentError(outcome.error.code, outcome.error.message, {
+        retryable: outcome.error.retryable,
+      });
+    },
+    onPublish: (topic, body) => live.emit(["events"], { type: "message", topic, body }),
+  });
+  const definitions = new Map(agentDefinitions.map((definition) => [definition.name, definition]));
+  const coordination = createCoordination({
+    sql: coordinationSql,
+    bus,
+    nodeId,
+    budget: { cpu: availableParallelism(), memoryMb: totalmem() / 1024 / 1024 },
+    nominal: totalResources(agentDefinitions.map(({ resources }) => resources)),
+  });
+  signal?.throwIfAborted();
+  const agents = await startAgents({
+    definitions: agentDefinitions,
+    database: target,
+    host: {
+      dataDir: config.dataDir,
+      embeddedDatabase: postgres !== undefined,
+      redisUrl: config.redisUrl,
+    },
+    ports: { bus, coordination, log },
+    clock,
+    onChange: (state) => {
+      const definition = definitions.get(state.name);
+      if (definition !== undefined) {
+        live.emit(["events", `agent:${state.name}`], {
+          type: "agent",
+          agent: viewOfAgent(definition, state),
+        });
+      }
+    },
+  });
+  cleanups.push(() => agents.stop());
+  await agents.allHealthy;
+  signal?.throwIfAborted();
+  const queue: QueueBackend =
+    config.redisUrl === undefined
+      ? { type: "postgres", target }
+      : { type: "redis", url: config.redisUrl };
+  const workflows = await startNodeWorkflows({
+    db: database.db,
+    nodeId,
+    queue,
+    clock,
+    log,
+    live,
+    agents,
+    definitions,
+    registered: new Map([phase1, demo].map((definition) => [definition.id, definition])),
+  });
+  cleanups.push(() => workflows.stop());
+
+  const root = await startSupervisor({
+    id: "root",
+    strategy: "one_for_one",
+    clock,
+    log,
+    children: [
+      {
+        id: "infrastructure",
+        type: "supervisor",
+        start: () =>
+          startSupervisor({
+            id: "infrastructure",
+            strategy: "one_for_one",
+            clock,
+            log,
+            children: [
+              ...(postgres === undefined
+                ? []
+                : [
+                    {
+                      id: "postgres",
+                      shutdownMs: 25_000,
+                      start: firstThen(postgres, () => startPostgres(config.dataDir, log)),
+                    },
+                  ]),
+              { id: "database", start: async () => settled(() => database.close()) },
+            ],
+          }),
+      },
+      { id: "agents", type: "supervisor", restart: "temporary", start: async () => agents },
+      {
+        id: "workflows",
+        shutdownMs: 15_000,
+        restart: "temporary",
+        start: async () => settled(() => workflows.stop()),
+      },
+    ],
+  });
+  // From here on the tree stops its own children; only what is outside of it is left.
+  cleanups.length = 0;
+  cleanups.push(
+    () => lock.release(),
+    () => coordinationSql.end({ timeout: 2 }),
+    () => root.stop(),
+  );
+  let stopping: Promise<void> | undefined;
+  return {
+    system: createNodeSystem({
+      nodeId,
+      startedAt,
+      database: {
+        kind: postgres === undefined ? "external" : "embedded",
+        version: databaseVersion,
+      },
+      queue,
+      live,
+      root,
+      agents,
+      workflows,
+      definitions,
+      log,
+      isStopping: () => stopping !== undefined,
+    }),
+    lost: root.exited.then((exit) => {
+      if (stopping !== undefined) return never();
+      const cause = exit.type === "abnormal" ? exit.error.message : "the root supervisor ended";
+      return new Error(`Cannot go on: ${cause}`);
+    }),
+    announce: (url) => lock.update({ url }),
+    stop: () => {
+      stopping ??= cleanUp();
+      return stopping;
+    },
+  };
+}
+
+type Postgres = Awaited<ReturnType<typeof startEmbeddedPostgres>> & { child: RunningChild };
+
+async function startPostgres(dataDir: string, log: Log): Promise<Postgres> {
+  const server = await startEmbeddedPostgres({ dataDir, log });
+  const child: RunningChild = {
+    exited: server.exited.then(({ code, expected, logTail }) =>
+      expected
+        ? { type: "normal" }
+        : {
+            type: "abnormal",
+            error: {
+              name: "PostgresExit",
+              code: "POSTGRES_EXITED",
+              message: `Cannot keep PostgreSQL running: it ended with code ${code}: ${logTail.trim().split("\n").at(-1) ?? ""}`,
+              retryable: true,
+            },
+          },
+    ),
+    stop: () => server.stop(),
+    kill: () => server.kill(),
+  };
+  return Object.assign(server, { child });
+}
+
+/** The start function of a child whose first incarnation runs already. */
+function firstThen(
+  first: Postgres,
+  startAgain: () => Promise<Postgres>,
+): () => Promise<RunningChild> {
+  let isFirst = true;
+  return async () => {
+    if (!isFirst) return (await startAgain()).child;
+    isFirst = false;
+    return first.child;
+  };
+}
+
+/** A child that only ends when it is told to. */
+function settled(stop: () => Promise<void>): RunningChild {
+  let exit: () => void = () => undefined;
+  const exited = new Promise<{ type: "normal" }>((resolve) => {
+    exit = () => resolve({ type: "normal" });
+  });
+  return {
+    exited,
+    stop: async () => {
+      await stop();
+      exit();
+    },
+  };
+}
+
+async function migrate(target: DatabaseTarget): Promise<string> {
+  try {
+    return await migrateDatabase(target, migrationsFolder);
+  } catch (error) {
+    const { code, message } = error as { code?: string; message?: string };
+    if (target.type === "socket" || code === "DATABASE_NEWER" || code === "DATABASE_TOO_OLD")
+      throw error;
+    const { host, pathname } = new URL(target.url);
+    throw new AgentError(
+      "DATABASE_UNREACHABLE",
+      `Cannot use the database ${host}${pathname} of DATABASE_URL: ${message || code}; correct it, or unset DATABASE_URL to use the embedded server`,
+      { cause: error },
+    );
+  }
+}
+
+/** Nobody is told of a loss that is the stop itself. */
+function never(): Promise<never> {
+  return new Promise(() => undefined);
+}
+
+/** A name that stays with the data folder: whoever holds its lock is this node. */
+async function readNodeId(dataDir: string): Promise<string> {
+  await mkdir(dataDir, { recursive: true });
+  const file = join(dataDir, "node-id");
+  try {
+    return (await readFile(file, "utf8")).trim();
+  } catch {
+    const id = `node-${randomUUID().slice(0, 8)}`;
+    await writeFile(file, `${id}\n`);
+    return id;
+  }
+}
