@@ -1,30 +1,35 @@
 /**
- * One real PostgreSQL for a whole test run: ours, in a temporary folder, unless
- * SPECTRA_TEST_DATABASE_URL already names a server whose user may create databases.
+ * Gives a test run its PostgreSQL server: the one that `SPECTRA_TEST_DATABASE_URL` names,
+ * or the embedded one in a folder of its own, ended with the run.
  *
  * @module
  */
 
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startEmbeddedPostgres } from "../../native/embedded-postgres.ts";
 
 const VARIABLE = "SPECTRA_TEST_DATABASE_URL";
 
-export default async function startTestDatabase(): Promise<(() => Promise<void>) | undefined> {
-  if (process.env[VARIABLE] !== undefined) return undefined;
-  const dataDir = await mkdtemp(join(tmpdir(), "spectra-test-"));
+/** Called once by vitest before any test file; the result is called after all. */
+export default async function startTestServer(): Promise<(() => Promise<void>) | undefined> {
+  if ((process.env[VARIABLE] ?? "") !== "") return undefined;
+  const dataDir = mkdtempSync(join(tmpdir(), "spectra-tests-"));
   const server = await startEmbeddedPostgres({
     dataDir,
-    // Tests pass on one URL, and a URL cannot name a unix socket for postgres.js.
     listen: "loopback",
-    settings: { max_connections: "200", fsync: "off" },
+    // Two test files at a time, each with a database, a node and its agents.
+    settings: { max_connections: "200" },
   });
-  if (server.target.type !== "url") throw new Error("Cannot test: the server has no URL");
+  if (server.target.type !== "url") {
+    throw new Error(
+      "Cannot test against Postgres: the embedded server does not listen on loopback",
+    );
+  }
   process.env[VARIABLE] = server.target.url;
   return async () => {
     await server.stop();
-    await rm(dataDir, { recursive: true, force: true });
+    rmSync(dataDir, { recursive: true, force: true });
   };
 }

@@ -1,0 +1,260 @@
+/**
+ * The `spectra` command: its verbs, flags and exit codes (0 done, 1 failed, 2 wrong usage or configuration).
+ *
+ * @module
+ */
+
+import { readFileSync } from "node:fs";
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import type { Json } from "../../machines/error-code.ts";
+import { type Config, ConfigError, loadConfig } from "../config.ts";
+import { logLevels, type SettingKey } from "../settings.ts";
+import { type ApiClient, openApiClient, VerbError } from "./api-client.ts";
+import * as verbs from "./verbs.ts";
+
+export const EXIT = { done: 0, failed: 1, usage: 2 } as const;
+
+/** Flags that are settings too: by commander's name of the option. */
+const settingFlags: Readonly<Record<string, readonly [SettingKey, string]>> = {
+  archive: ["archive", "--archive"],
+  dashboard: ["dashboard.interface", "--dashboard"],
+  dataDir: ["data_dir", "--data-dir"],
+  host: ["dashboard.host", "--host"],
+  logLevel: ["log_level", "--log-level"],
+  port: ["dashboard.port", "--port"],
+};
+
+interface SupervisorFlags {
+  readonly phase?: number;
+  readonly status?: true;
+  readonly demo?: true;
+  readonly config?: string;
+  readonly exit?: boolean;
+  readonly json?: true;
+}
+
+interface VerbFlags {
+  readonly url?: string;
+  readonly config?: string;
+  readonly json?: true;
+}
+
+/** Runs one command; resolves with the exit code. Never throws for what a person can mend. */
+export async function runCommandLine(args: readonly string[]): Promise<number> {
+  let code: number = EXIT.done;
+  const program = createProgram((result) => {
+    code = result;
+  });
+  try {
+    await program.parseAsync([...args], { from: "user" });
+    return code;
+  } catch (error) {
+    // Commander has written its message already; its code 0 is for --help and --version.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage;
+    if (!(error instanceof ConfigError) && !(error instanceof VerbError)) throw error;
+    process.stderr.write(`${error.message}\n`);
+    return error instanceof ConfigError ? EXIT.usage : EXIT.failed;
+  }
+}
+
+type Finish = (code: number) => void;
+
+function createProgram(finish: Finish): Command {
+  const program = new Command("spectra")
+    .description("Runs and operates SPECTRA, a multi-agent orchestrator")
+    .version(packageVersion(), "--version", "print the version")
+    .helpOption("--help", "show what there is")
+    .exitOverride()
+    .showSuggestionAfterError()
+    .showHelpAfterError("(see --help)");
+  addSupervisor(program, finish);
+  addRunVerbs(program, finish);
+  addControlVerbs(program, finish);
+  addAgentVerbs(program, finish);
+  return program;
+}
+
+function addSupervisor(program: Command, finish: Finish): void {
+  program
+    .command("supervisor", { isDefault: true })
+    .description("start a node with its dashboard, or ask a running one with --status")
+    .option("--phase <number>", "run this phase, or continue it", phaseNumber)
+    .addOption(new Option("--demo", "run the tour of the coordination patterns").conflicts("phase"))
+    .addOption(
+      new Option("--status", "show what runs on this data folder").conflicts(["phase", "demo"]),
+    )
+    .option("--archive <url>", "what Phase 1 reads: sqlite:FILE, telegram:FILE or mbox:PATH")
+    .option("--config <file>", "default spectra_config.json, when there is one")
+    .option("--port <number>", "of the dashboard and API; 0 takes a free one (default 5000)")
+    .option("--host <address>", "a loopback address (default 127.0.0.1)")
+    .option("--data-dir <folder>", "holds everything that is kept (default .spectra)")
+    .option("--dashboard <kind>", "console: live view here too; web: only the page")
+    .option("--log-level <level>", `what stderr shows: ${logLevels.join(", ")} (default warn)`)
+    .option("--exit", "end after the phase or demo (default when stdout is not a terminal)")
+    .option("--no-exit", "stay after the phase or demo (default on a terminal)")
+    .option("--json", "JSON lines on stdout")
+    .action(async (flags: SupervisorFlags) => finish(await supervisor(flags)));
+}
+
+async function supervisor(flags: SupervisorFlags): Promise<number> {
+  const config = configOf(flags);
+  if (flags.status) return await withApi(flags, verbs.showStatus);
+  if (flags.phase !== undefined && flags.phase !== 1) {
+    return unavailable(`Phase ${flags.phase} is not available yet: this version runs Phase 1`);
+  }
+  if (config.dashboard === "terminal") {
+    return unavailable(
+      "The terminal dashboard is not available yet: use --dashboard console or --dashboard web",
+    );
+  }
+  const { runSupervisor } = await import("./supervisor.ts");
+  return await runSupervisor({
+    config,
+    workflow: flags.phase === 1 ? "phase1" : flags.demo ? "demo" : undefined,
+    exit: flags.exit,
+    json: flags.json ?? false,
+  });
+}
+
+function addRunVerbs(program: Command, finish: Finish): void {
+  verb(program, "run <workflow>", "start a workflow on the running supervisor")
+    .option("--input <json>", "its input, as a JSON object", jsonObject, {})
+    .option("--follow", "wait for its end; the exit code is its result")
+    .action(
+      async (
+        workflow: string,
+        flags: VerbFlags & { input: { [key: string]: Json }; follow?: true },
+      ) => {
+        const asked = { workflow, input: flags.input, follow: flags.follow ?? false };
+        finish(await withApi(flags, (api, out) => verbs.runWorkflow(api, asked, out)));
+      },
+    );
+  verb(program, "list", "list runs, newest first")
+    .option("--status <status>", "only these")
+    .option("--workflow <name>", "only of this workflow")
+    .option("--limit <number>", "at most, 1 to 200", "20")
+    .action(async (flags: VerbFlags & { status?: string; workflow?: string; limit: string }) => {
+      const { status, workflow, limit } = flags;
+      const query = {
+        limit,
+        ...(status === undefined ? {} : { status }),
+        ...(workflow === undefined ? {} : { workflow }),
+      };
+      finish(await withApi(flags, (api, out) => verbs.listWorkflows(api, query, out)));
+    });
+  verb(program, "show <run>", "show a run and its tasks").action(
+    async (id: string, flags: VerbFlags) =>
+      finish(await withApi(flags, (api, out) => verbs.showWorkflow(api, id, out))),
+  );
+  verb(program, "explain <run> [task]", "say why a task is not running").action(
+    async (id: string, task: string | undefined, flags: VerbFlags) =>
+      finish(await withApi(flags, (api, out) => verbs.explain(api, { id, task }, out))),
+  );
+}
+
+function addControlVerbs(program: Command, finish: Finish): void {
+  const controls = [
+    ["pause", "start no further task of a run"],
+    ["resume", "go on after a pause"],
+    ["cancel", "stop the tasks of a run and end it"],
+  ] as const;
+  for (const [control, description] of controls) {
+    verb(program, `${control} <run>`, description)
+      .option("--reason <text>", "goes into the journal")
+      .action(async (id: string, flags: VerbFlags & { reason?: string }) => {
+        const asked = { id, ...reasonOf(flags) };
+        finish(await withApi(flags, (api, out) => verbs.controlWorkflow(api, control, asked, out)));
+      });
+  }
+  verb(program, "retry <run> [task]", "run failed and cancelled tasks again, or just one")
+    .option("--reason <text>", "goes into the journal")
+    .action(
+      async (id: string, task: string | undefined, flags: VerbFlags & { reason?: string }) => {
+        const asked = { id, ...reasonOf(flags), ...(task === undefined ? {} : { task }) };
+        finish(await withApi(flags, (api, out) => verbs.controlWorkflow(api, "retry", asked, out)));
+      },
+    );
+}
+
+function addAgentVerbs(program: Command, finish: Finish): void {
+  verb(program, "agents", "list the agents and how they are").action(async (flags: VerbFlags) =>
+    finish(await withApi(flags, verbs.listAgents)),
+  );
+  verb(program, "restart <agent>", "restart an agent's thread; its tasks are retried")
+    .option("--reason <text>", "goes into the journal")
+    .action(async (name: string, flags: VerbFlags & { reason?: string }) => {
+      const asked = { name, ...reasonOf(flags) };
+      finish(await withApi(flags, (api, out) => verbs.restartAgent(api, asked, out)));
+    });
+}
+
+function verb(program: Command, usage: string, description: string): Command {
+  return program
+    .command(usage)
+    .description(description)
+    .option("--url <url>", "of the supervisor (default: the one of the data folder)", httpUrl)
+    .option("--data-dir <folder>", "of the supervisor (default .spectra)")
+    .option("--config <file>", "default spectra_config.json, when there is one")
+    .option("--json", "print the result as JSON");
+}
+
+async function withApi(
+  flags: { readonly url?: string; readonly config?: string; readonly json?: true },
+  act: (api: ApiClient, out: verbs.VerbOutput) => Promise<number>,
+): Promise<number> {
+  const { dataDir } = configOf(flags);
+  const json = flags.json ?? false;
+  const print = (text: string): void => void process.stdout.write(`${text}\n`);
+  return await act(await openApiClient({ url: flags.url, dataDir }), {
+    line: (text) => (json ? undefined : print(text)),
+    json: (value) => (json ? print(JSON.stringify(value, null, 2)) : undefined),
+  });
+}
+
+/** @throws {ConfigError} */
+function configOf(flags: object & { readonly config?: string }): Config {
+  const given = Object.entries(flags).flatMap(([name, value]) => {
+    const [key, flag] = settingFlags[name] ?? [];
+    return key === undefined || flag === undefined ? [] : [[key, flag, String(value)] as const];
+  });
+  return loadConfig({ file: flags.config, flags: given });
+}
+
+function reasonOf({ reason }: { readonly reason?: string }) {
+  return reason === undefined ? {} : { reason };
+}
+
+function unavailable(message: string): number {
+  process.stderr.write(`${message}\n`);
+  return EXIT.usage;
+}
+
+function phaseNumber(text: string): number {
+  if (/^[1-4]$/.test(text)) return Number(text);
+  throw new InvalidArgumentError("The phases are 1, 2, 3 and 4.");
+}
+
+function httpUrl(text: string): string {
+  if (URL.canParse(text) && /^https?:/.test(text)) return text;
+  throw new InvalidArgumentError("It must look like http://127.0.0.1:5000.");
+}
+
+function jsonObject(text: string): { [key: string]: Json } {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw new InvalidArgumentError("It is not JSON.");
+  }
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) {
+    return value as { [key: string]: Json };
+  }
+  throw new InvalidArgumentError("It must be a JSON object.");
+}
+
+/** Of the package that this file belongs to: two folders up in the sources, three in `dist`. */
+function packageVersion(): string {
+  const up = import.meta.url.endsWith(".ts") ? "../../package.json" : "../../../package.json";
+  const text = readFileSync(new URL(up, import.meta.url), "utf8");
+  return (JSON.parse(text) as { version: string }).version;
+}

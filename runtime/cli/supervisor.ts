@@ -1,0 +1,237 @@
+/**
+ * The `supervisor` command: starts a node with its API, runs what was asked for, stops in order.
+ *
+ * @module
+ */
+
+import { existsSync } from "node:fs";
+import { createServer } from "node:net";
+import { toListenError } from "../../native/http-host.ts";
+import { describeSystemError, NativeError } from "../../native/native-error.ts";
+import { type Config, mayUseColour } from "../config.ts";
+import { type Logger, openLogger } from "../logger.ts";
+import { type StopRequest, type StopWatch, watchForStop } from "../shutdown.ts";
+import type { RunningNode } from "../start-node.ts";
+import type { System } from "../system.ts";
+import { durationText } from "./figures.ts";
+import { createRunOutput, type RunOutput } from "./run-output.ts";
+import { reportFiles, summaryLines } from "./summary.ts";
+import { startOrResume, watchRun } from "./watch-run.ts";
+
+export interface SupervisorOptions {
+  readonly config: Config;
+  /** The workflow to run; undefined only serves. */
+  readonly workflow: "phase1" | "demo" | undefined;
+  /** End after the workflow; undefined: when stdout is not a terminal. */
+  readonly exit: boolean | undefined;
+  readonly json: boolean;
+}
+
+/** Parts to stop, newest last. */
+type Stoppable = { readonly name: string; readonly stop: () => Promise<void> };
+
+/** Runs until the end of the workflow, a signal, or a loss. Resolves with the exit code when all is stopped. */
+export async function runSupervisor(options: SupervisorOptions): Promise<number> {
+  const { config } = options;
+  const colour = mayUseColour();
+  const output = createRunOutput({
+    json: options.json,
+    live: config.dashboard === "console",
+    colour: colour && process.stdout.isTTY,
+    updateMs: config.consoleUpdateMs,
+    stdout: process.stdout,
+    stderr: process.stderr,
+  });
+  let log: Logger | undefined;
+  const stops = watchForStop({
+    onRequest: (stop, first) => announceStop(stop, first, output, log),
+  });
+  // Whoever read our output has gone: there is nobody left to work for.
+  process.stdout.on("error", (error) => stops.request({ reason: "stdout", exitCode: 1, error }));
+  const parts: Stoppable[] = [];
+  let code: number;
+  try {
+    log = openNodeLog(config, output, colour && process.stderr.isTTY);
+    for (const warning of config.warnings) log.warn(warning);
+    code = await work(options, { output, log, stops, parts });
+  } catch (error) {
+    // What a stopping node throws is the stop itself, not a second fault.
+    const stopped = stops.signal.aborted ? (await stops.requested).exitCode : undefined;
+    if (stopped === undefined) reportError(error, config, output, log);
+    code = stopped ?? 1;
+  }
+  code = await stopParts(parts, output, log, code);
+  stops.dispose();
+  log?.close();
+  return code;
+}
+
+interface Context {
+  readonly output: RunOutput;
+  readonly log: Logger;
+  readonly stops: StopWatch;
+  readonly parts: Stoppable[];
+}
+
+/** Resolves with the exit code of the workflow; rejects when a stop is requested. */
+async function work(options: SupervisorOptions, context: Context): Promise<number> {
+  const { config, workflow } = options;
+  const { output, log, stops, parts } = context;
+  if (workflow === "phase1") checkArchiveIsThere(config);
+  await checkPortIsFree(config);
+  const startedMs = performance.now();
+  output.note("Starting PostgreSQL and the agents…");
+  // Loaded late, so that every other command answers at once.
+  const { startNode } = await import("../start-node.ts");
+  const node = await startNode({ config, log, signal: stops.signal });
+  parts.push({ name: "node", stop: () => node.stop() });
+  const onLost = (error: unknown) => stops.request({ reason: "a lost part", exitCode: 1, error });
+  void node.lost.then(onLost, onLost);
+  stops.signal.throwIfAborted();
+  const url = await serve(node, config, context);
+  output.line(`ready ${url}`);
+  output.record({ type: "ready", url });
+  output.note(`Started in ${durationText(performance.now() - startedMs)}; log: ${log.file}`);
+  if (workflow === undefined) return untilStopped(stops.signal);
+  const code = await runWorkflow(node.system, workflow, url, options, context);
+  if (options.exit ?? !process.stdout.isTTY) return code;
+  output.line(`The dashboard stays at ${url} until Ctrl-C`);
+  return untilStopped(stops.signal);
+}
+
+async function serve(node: RunningNode, config: Config, context: Context): Promise<string> {
+  const { startHttpServer } = await import("../../http/server.ts");
+  const server = await startHttpServer({
+    system: node.system,
+    host: config.host,
+    port: config.port,
+    kind: "auto",
+    log: context.log,
+  });
+  context.parts.push({ name: "http", stop: () => server.close() });
+  await node.announce(server.url);
+  return server.url;
+}
+
+async function runWorkflow(
+  system: System,
+  workflow: "phase1" | "demo",
+  url: string,
+  { config }: SupervisorOptions,
+  { output, stops }: Context,
+): Promise<number> {
+  const inputOfNewRun = async () => (workflow === "phase1" ? await inputOfPhase1(config) : {});
+  const archive = workflow === "phase1" ? config.archive : undefined;
+  const { run, resumed } = await startOrResume(system, workflow, { archive }, inputOfNewRun);
+  const { done, total } = run.tasks;
+  output.line(
+    resumed
+      ? `Continuing ${run.title}, run ${run.id}: ${done} of ${total} tasks are done`
+      : `Running ${run.title}, run ${run.id}`,
+  );
+  output.record({ type: "run", id: run.id, resumed });
+  const view = output.follow(url);
+  const end = await watchRun(system, run.id, view.listener, stops.signal).finally(view.stop);
+  const report = await system.phaseReport(run.id);
+  const files = reportFiles(config.dataDir, new Date(end.workflow.createdAt));
+  for (const line of summaryLines(end, files)) output.line(line);
+  output.record({ type: "result", workflow: end.workflow, report: report?.json ?? null, files });
+  return end.workflow.status === "completed" ? 0 : 1;
+}
+
+async function inputOfPhase1(config: Config): Promise<{ readonly archive: string }> {
+  if (config.archive !== undefined) return { archive: config.archive };
+  const { ensureSampleArchive } = await import("../sample-archive.ts");
+  return { archive: await ensureSampleArchive(config.dataDir) };
+}
+
+function checkArchiveIsThere({ archive }: Config): void {
+  if (archive === undefined) return;
+  const path = archive.slice(archive.indexOf(":") + 1);
+  if (existsSync(path)) return;
+  throw new Error(`Cannot read the archive "${archive}": there is no such file or folder`);
+}
+
+/** A taken port is told before the database and 17 agents are started for nothing. */
+async function checkPortIsFree({ host, port }: Config): Promise<void> {
+  if (port === 0) return;
+  const probe = createServer();
+  await new Promise<void>((resolve, reject) => {
+    probe.once("error", reject);
+    probe.listen({ host, port, exclusive: true }, resolve);
+  }).catch((error: unknown) => {
+    throw toListenError(host, port, error);
+  });
+  await new Promise((resolve) => probe.close(resolve));
+}
+
+/** @throws {NativeError} `DATA_DIR_UNWRITABLE`. */
+function openNodeLog(config: Config, output: RunOutput, colour: boolean): Logger {
+  const { dataDir, logLevel } = config;
+  try {
+    return openLogger({ dataDir, level: logLevel, writeLine: output.note, colour });
+  } catch (cause) {
+    throw new NativeError(
+      "DATA_DIR_UNWRITABLE",
+      `Cannot use the data folder "${dataDir}": ${describeSystemError(cause)}; choose another with --data-dir`,
+      { cause },
+    );
+  }
+}
+
+function announceStop(
+  stop: StopRequest,
+  first: boolean,
+  output: RunOutput,
+  log: Logger | undefined,
+): void {
+  if (stop.error !== undefined) {
+    const message = messageOf(stop.error);
+    log?.error(first ? `Cannot go on: ${message}` : message, { error: stop.error });
+  }
+  if (first) output.note(`Stopping (${stop.reason}); Ctrl-C ends it at once`);
+}
+
+/** Newest first; a part that fails to stop does not keep the others from stopping. */
+async function stopParts(
+  parts: Stoppable[],
+  output: RunOutput,
+  log: Logger | undefined,
+  code: number,
+): Promise<number> {
+  let result = code;
+  for (const { name, stop } of parts.toReversed()) {
+    try {
+      await stop();
+    } catch (error) {
+      output.note(`Cannot stop the ${name} in order: ${messageOf(error)}`);
+      log?.info(`${name} did not stop in order`, { error });
+      if (result === 0) result = 1;
+    }
+  }
+  return result;
+}
+
+/** One line for people; the stack is for those who asked for it. */
+function reportError(
+  error: unknown,
+  config: Config,
+  output: RunOutput,
+  log: Logger | undefined,
+): void {
+  const message = messageOf(error);
+  output.note(message.startsWith("Cannot ") ? message : `Cannot go on: ${message}`);
+  if (config.logLevel === "debug" && error instanceof Error) output.note(error.stack ?? "");
+  log?.info("ended by an error", { error });
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+function untilStopped(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    if (signal.aborted) reject(signal.reason as Error);
+    signal.addEventListener("abort", () => reject(signal.reason as Error), { once: true });
+  });
+}

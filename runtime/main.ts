@@ -1,0 +1,14 @@
+#!/usr/bin/env node
+/**
+ * Starts the command line and ends the process with its exit code.
+ *
+ * @module
+ */
+
+import { runCommandLine } from "./cli/command-line.ts";
+
+/** What still holds the process this long after the end of its command was forgotten by its owner. */
+const LINGER_MS = 1_000;
+
+process.exitCode = await runCommandLine(process.argv.slice(2));
+setTimeout(() => process.exit(), LINGER_MS).unref();

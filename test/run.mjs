@@ -1,0 +1,144 @@
+/**
+ * `npm test`: sets up what the suites need, builds, runs every check and every test,
+ * and ends with the line `N passed, N failed`.
+ *
+ * Arguments are passed on to vitest: `npm test -- test/machines`.
+ *
+ * @module
+ */
+
+import { spawnSync } from "node:child_process";
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
+import { build } from "../scripts/build.mjs";
+import { checks, runTool } from "../scripts/checks.mjs";
+
+const isCi = process.env["CI"] === "true";
+
+/** What some suites need from the system. A suite needs it when its text, or the support file it imports, names it. */
+const parts = [
+  {
+    name: "redis-server",
+    programs: ["redis-server"],
+    packages: ["redis-server"],
+    mark: /redis-server|support\/redis/,
+  },
+  {
+    name: "chromium",
+    programs: ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"],
+    packages: ["chromium"],
+    mark: /playwright-core|support\/browser/,
+  },
+];
+
+const results = [];
+const record = (name, passed) => {
+  results.push({ name, passed });
+  if (!passed) console.log(`✗ ${name}`);
+};
+
+const missing = parts.filter((part) => !isThere(part) && !(install(part) && isThere(part)));
+const left = testFiles("test").filter((file) => {
+  const text = readFileSync(file, "utf8");
+  return missing.some(({ mark }) => mark.test(text));
+});
+
+heading("Build");
+record("build", build());
+for (const { name, command, when } of checks) {
+  if (when !== undefined && !existsSync(when)) continue;
+  heading(name);
+  record(name, runTool(command));
+}
+heading("Tests");
+const tests = runVitest(process.argv.slice(2));
+report();
+
+/** Runs all suites but the left-out ones; returns vitest's counts and the names of what failed. */
+function runVitest(args) {
+  const folder = mkdtempSync(join(tmpdir(), "spectra-run-"));
+  const file = join(folder, "results.json");
+  const excluded = left.flatMap((path) => ["--exclude", path]);
+  // "default" prints a line per file and the details of each failure.
+  const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${file}`];
+  const succeeded = runTool(["vitest", "run", ...reporters, ...excluded, ...args]);
+  const found = existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : undefined;
+  rmSync(folder, { recursive: true });
+  const failures = (found?.testResults ?? []).flatMap(({ name, message, assertionResults }) => {
+    const failed = assertionResults.filter(({ status }) => status === "failed");
+    if (failed.length > 0) return failed.map(({ fullName }) => `${name}: ${fullName}`);
+    // A file that does not load has no tests to fail.
+    return assertionResults.length === 0 ? [`${name}: ${message || "it has no tests"}`] : [];
+  });
+  // Skipped tests are as good as failed ones: nobody looked.
+  const skipped = (found?.numPendingTests ?? 0) + (found?.numTodoTests ?? 0);
+  if (skipped > 0) failures.push(`${skipped} tests were skipped`);
+  if (!succeeded && failures.length === 0) failures.push("vitest ended with an error, see above");
+  return { passed: found?.numPassedTests ?? 0, failures };
+}
+
+function report() {
+  const failures = [
+    ...results.filter(({ passed }) => !passed).map(({ name }) => name),
+    ...tests.failures,
+  ];
+  if (isCi) failures.push(...left.map((file) => `${file} was left out`));
+  heading("Summary");
+  for (const { name } of missing) {
+    console.log(`${name} is not installed; on Debian: apt-get install ${name}`);
+  }
+  for (const file of left) console.log(`left out: ${file}`);
+  for (const failure of failures) console.log(`failed: ${failure}`);
+  const passed = results.filter((result) => result.passed).length + tests.passed;
+  console.log(`${passed} passed, ${failures.length} failed`);
+  process.exitCode = failures.length === 0 ? 0 : 1;
+}
+
+function heading(text) {
+  console.log(`\n— ${text}`);
+}
+
+function isThere({ programs }) {
+  return programs.some((program) =>
+    (process.env["PATH"] ?? "")
+      .split(delimiter)
+      .some((folder) => isExecutable(join(folder, program))),
+  );
+}
+
+function isExecutable(path) {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Where this is root on Debian; true when apt-get says that it worked. */
+function install({ packages }) {
+  if (process.getuid?.() !== 0 || !isThere({ programs: ["apt-get"] })) return false;
+  heading(`Installing ${packages.join(", ")}`);
+  const apt = (...args) =>
+    spawnSync("apt-get", ["-qq", "-o", "Dpkg::Use-Pty=0", ...args], {
+      stdio: ["ignore", 2, 2],
+      env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" },
+    }).status === 0;
+  const names = ["install", "-y", "--no-install-recommends", ...packages];
+  return apt(...names) || (apt("update") && apt(...names));
+}
+
+function testFiles(folder) {
+  return readdirSync(folder, { recursive: true })
+    .map((name) => join(folder, String(name)))
+    .filter((path) => path.endsWith(".test.ts"));
+}
