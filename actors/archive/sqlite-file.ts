@@ -140,8 +140,8 @@ function checkRowIds(db: Database.Database, path: string): void {
 /** Translates what SQLite says; everything else passes unchanged. */
 export function sqliteError(path: string, error: unknown): unknown {
   if (error instanceof AgentError) return error;
-  const code = String((error as { code?: unknown }).code ?? "");
-  if (!code.startsWith("SQLITE_")) return error;
+  const { code } = error as { code?: unknown };
+  if (typeof code !== "string" || !code.startsWith("SQLITE_")) return error;
   const message = error instanceof Error ? error.message : String(error);
   if (code.startsWith("SQLITE_NOTADB")) {
     return new AgentError(

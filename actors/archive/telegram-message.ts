@@ -109,7 +109,9 @@ function stringOf(value: unknown): string | null {
 function readDate(message: Fields, key: "date" | "edited"): Date | undefined {
   const seconds = message[`${key}_unixtime`];
   if (seconds !== undefined && seconds !== null && seconds !== "") {
-    return /^-?\d+$/.test(String(seconds)) ? parseUnixSeconds(Number(seconds)) : undefined;
+    if (typeof seconds === "number") return parseUnixSeconds(seconds);
+    const isNumber = typeof seconds === "string" && /^-?\d+$/.test(seconds);
+    return isNumber ? parseUnixSeconds(Number(seconds)) : undefined;
   }
   const text = message[key];
   return typeof text === "string" ? parseIsoDate(text) : undefined;

@@ -5,6 +5,7 @@
  */
 
 import { defineAgent } from "../../define-agent.ts";
+import { executeSchemaMigration } from "./execute-schema-migration.ts";
 
 export const database = defineAgent({
   name: "DATABASE",
@@ -15,5 +16,7 @@ export const database = defineAgent({
   resources: { cpu: 1.0, memoryMb: 2048 },
   permissions: { read: true, net: true, sys: true, ffi: true },
   dependsOn: ["INFRASTRUCTURE"],
-  capabilities: {},
+  capabilities: {
+    execute_schema_migration: executeSchemaMigration,
+  },
 });
