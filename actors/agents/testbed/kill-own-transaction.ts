@@ -11,14 +11,14 @@ import type { Finding } from "./check.ts";
 const DOOMED_ROWS = 25;
 
 /** Inserts messages and bodies, kills its own backend before the commit, and counts what is left. */
-export async function killOwnTransaction(sql: Sql): Promise<Finding> {
+export async function killOwnTransaction(sql: Sql, signal: AbortSignal): Promise<Finding> {
   const before = await countRows(sql);
   let inserted = 0;
   let killedWith: string | undefined;
   try {
     await sql.begin(async (tx) => {
       inserted = await insertDoomed(tx);
-      await tx`select pg_terminate_backend(pg_backend_pid())`;
+      await killSelf(tx, signal);
     });
   } catch (error) {
     killedWith = String((error as { code?: unknown }).code);
@@ -35,13 +35,29 @@ export async function killOwnTransaction(sql: Sql): Promise<Finding> {
   if (inserted === 0) return { figures, problem: "the archive has no message to copy" };
   if (killedWith === undefined)
     return { figures, problem: "the transaction outlived its own kill" };
-  // 57P01: admin_shutdown. The others are what the client sees when the socket closes first.
-  if (!["57P01", "CONNECTION_CLOSED", "CONNECTION_ENDED", "ECONNRESET"].includes(killedWith)) {
+  if (killedWith !== "CONNECTION_CLOSED") {
     return { figures, problem: `the transaction ended with ${killedWith}, not by the kill` };
   }
   const same = after.messages === before.messages && after.bodies === before.bodies;
   const problem = same && after.doomed === 0 ? undefined : "a killed transaction left rows behind";
   return { figures, problem };
+}
+
+/**
+ * Never resolves: `begin` rejects by itself when its connection closes. Were the kill's own error thrown
+ * here, postgres.js would write a rollback to the closed socket, which ends the process
+ * (https://github.com/porsager/postgres/issues/1154).
+ */
+async function killSelf(tx: TransactionSql, signal: AbortSignal): Promise<never> {
+  const aborted = new Promise<never>((_resolve, reject) => {
+    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+  });
+  await tx`select pg_terminate_backend(pg_backend_pid())`.catch((error: unknown) => {
+    // 57P01: admin_shutdown, which is what was asked for.
+    const code = String((error as { code?: unknown }).code);
+    if (!["57P01", "CONNECTION_CLOSED", "ECONNRESET"].includes(code)) throw error;
+  });
+  return aborted;
 }
 
 /** Returns how many messages the transaction holds now. */

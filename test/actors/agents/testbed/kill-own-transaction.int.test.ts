@@ -1,0 +1,28 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { killOwnTransaction } from "../../../../actors/agents/testbed/kill-own-transaction.ts";
+import { createTestDatabase, type TestDatabase } from "../../../support/postgres.ts";
+import { createTinyArchive } from "../../../support/tiny-archive.ts";
+
+const { signal } = new AbortController();
+let db: TestDatabase;
+
+beforeAll(async () => {
+  db = await createTestDatabase();
+  await createTinyArchive(db.sql, []);
+});
+afterAll(() => db.drop());
+
+test("killOwnTransaction() reports a problem when there is nothing to test with", async () => {
+  expect((await killOwnTransaction(db.sql, signal)).problem).toBe(
+    "the archive has no message to copy",
+  );
+});
+
+test("killOwnTransaction() leaves nothing behind, and the client works on", async () => {
+  await db.sql`drop schema archive cascade`;
+  await createTinyArchive(db.sql, ["one", "two", "three"]);
+  const finding = await killOwnTransaction(db.sql, signal);
+  expect(finding.problem).toBeUndefined();
+  expect(finding.figures).toMatchObject({ rowsInTransaction: 3, messagesAfter: 3, leftBehind: 0 });
+  expect(await db.sql`select 1 as one`).toEqual([{ one: 1 }]);
+});
