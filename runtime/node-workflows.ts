@@ -14,9 +14,9 @@ import { type Monitor, startMonitor } from "./monitor.ts";
 import type { QueueBackend } from "./queue/job-queue.ts";
 import type { WorkflowsPort } from "./system.ts";
 import { journalEntry, liveTask, viewOfRun } from "./views.ts";
+import type { AgentsHandle } from "./worker/agent-pool.ts";
 import { startWorkflowHost, type WorkflowHost } from "./workflow-host.ts";
 import { createWorkflowService } from "./workflow-service.ts";
-import type { AgentsHandle } from "./worker/agent-pool.ts";
 
 /** Connections that the agents of a node share. */
 const agentConnections = 8;
@@ -59,7 +59,6 @@ export async function startNodeWorkflows(options: NodeWorkflowsOptions): Promise
     db: options.db,
     nodeId: options.nodeId,
     queue: options.queue,
-    clock,
     log: options.log,
     random: Math.random,
     concurrency: [...definitions.values()].reduce((sum, { concurrency }) => sum + concurrency, 0),

@@ -5,19 +5,15 @@
  */
 
 import { randomUUID } from "node:crypto";
-import type { AgentCall, AgentCallHooks, AgentOutcome, Clock, Log } from "../actors/ports.ts";
+import type { AgentCall, AgentCallHooks, AgentOutcome, Log } from "../actors/ports.ts";
 import { type AttemptRepo, createAttemptRepo } from "../db/attempt-repo.ts";
 import type { Database } from "../db/database.ts";
 import { createNodeRepo } from "../db/node-repo.ts";
 import { createRunRepo, type RunRepo } from "../db/run-repo.ts";
 import { createTurnRepo, type TurnRepo } from "../db/turn-repo.ts";
 import { createDispatcher } from "./engine/dispatcher.ts";
-import {
-  createEngine,
-  type Engine,
-  type EngineLimits,
-  type EngineOptions,
-} from "./engine/engine.ts";
+import { createEngine, type Engine, type EngineOptions } from "./engine/engine.ts";
+import type { EngineLimits } from "./engine/scheduler.ts";
 import { createTaskRunner, type TaskRunner, type TaskRunnerOptions } from "./engine/task-runner.ts";
 import { openJobQueue, type QueueBackend } from "./queue/job-queue.ts";
 
@@ -32,7 +28,6 @@ export interface WorkflowHostOptions {
   readonly limits: EngineLimits;
   /** Jobs that this node takes at once: the sum of its agents' concurrency. */
   readonly concurrency: number;
-  readonly clock: Clock;
   readonly log: Log;
   readonly random: () => number;
   runAgent(call: AgentCall, hooks: AgentCallHooks): Promise<AgentOutcome>;
@@ -89,7 +84,6 @@ export async function startWorkflowHost(options: WorkflowHostOptions): Promise<W
     turns,
     nodes,
     limits: options.limits,
-    clock: options.clock,
     log,
     random: options.random,
     dispatch: dispatcher.dispatch,

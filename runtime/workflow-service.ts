@@ -101,23 +101,31 @@ export function createWorkflowService(options: WorkflowServiceOptions): Workflow
     await runs.adopt(id, options.incarnation);
     const commandId = randomUUID();
     const dedupeKey = `command/${commandId}`;
-    const applied = engine.applied(commandId);
+    const answered = new AbortController();
+    const applied = engine.applied(commandId, answered.signal);
     const reason = by.reason ?? null;
     await turns.post(id, { ...event, commandId, reason, by: by.actor }, dedupeKey);
     engine.wake();
-    const deadline = performance.now() + commandLimitMs;
-    for (;;) {
-      const pause = new Promise((resolve) => setTimeout(resolve, commandPollMs, "poll"));
-      if ((await Promise.race([applied, pause])) !== "poll") break;
-      if (!(await turns.isWaiting(dedupeKey))) break;
-      if (performance.now() > deadline) {
-        throw new RequestError(
-          "UNAVAILABLE",
-          "Cannot confirm the command yet: it is stored and will be applied by the run's owner",
-        );
-      }
+    try {
+      await confirm(applied, dedupeKey);
+    } finally {
+      answered.abort();
     }
     return await required(id);
+  }
+
+  /** The owner may be another node: then its mailbox tells. */
+  async function confirm(applied: Promise<void>, dedupeKey: string): Promise<void> {
+    const deadline = performance.now() + commandLimitMs;
+    while (performance.now() < deadline) {
+      const pause = new Promise((resolve) => setTimeout(resolve, commandPollMs, "poll"));
+      if ((await Promise.race([applied, pause])) !== "poll") return;
+      if (!(await turns.isWaiting(dedupeKey))) return;
+    }
+    throw new RequestError(
+      "UNAVAILABLE",
+      "Cannot confirm the command yet: it is stored and will be applied by the run's owner",
+    );
   }
 
   async function control(

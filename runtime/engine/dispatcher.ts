@@ -8,8 +8,8 @@
 import type { Log } from "../../actors/ports.ts";
 import type { TurnRepo } from "../../db/turn-repo.ts";
 import type { JobQueue } from "../queue/job-queue.ts";
-import type { Dispatch } from "./engine.ts";
 import type { OwnedRun } from "./owned-run.ts";
+import type { Dispatch } from "./ownership.ts";
 
 /** Dispatches that wait for the queue at most; beyond it they stay in the outbox until the next claim. */
 const waitingLimit = 50_000;

@@ -72,7 +72,6 @@ export async function openTestHost(options: {
       connections: 8,
     },
     concurrency: 8,
-    clock: { now: () => new Date(), monotonicMs: () => performance.now() },
     log,
     random: () => 0,
     runAgent: options.runAgent,

@@ -1,0 +1,137 @@
+/**
+ * The runs that one node owns, in memory: loading them, taking them over, giving them up.
+ *
+ * @module
+ */
+
+import type { Log } from "../../actors/ports.ts";
+import type { NodeRepo } from "../../db/node-repo.ts";
+import type { RunRepo } from "../../db/run-repo.ts";
+import type { TurnRepo } from "../../db/turn-repo.ts";
+import type { Json } from "../../machines/error-code.ts";
+import { type OwnedRun, ownRun } from "./owned-run.ts";
+
+/** Runs that are claimed in one statement at most. */
+const claimLimit = 100;
+
+/** A committed dispatch; `outboxId` is null when it is made again and no row waits for it. */
+export interface Dispatch {
+  readonly outboxId: number | null;
+  readonly workflowId: string;
+  readonly taskKey: string;
+  readonly attempt: number;
+  readonly priority: number;
+}
+
+export interface OwnershipOptions {
+  readonly incarnation: string;
+  readonly runs: RunRepo;
+  readonly turns: TurnRepo;
+  readonly nodes: NodeRepo;
+  readonly log: Log;
+  dispatch(dispatches: readonly Dispatch[]): void;
+  abort(workflowId: string, taskKey: string, attempt: number): void;
+}
+
+export interface Ownership {
+  readonly owned: Map<string, OwnedRun>;
+  /** Loads what is ours and not in memory. */
+  load(ids: readonly string[]): Promise<void>;
+  /** Claims runs that nobody alive owns, performs what their last owner left, and finds lost attempts. */
+  claim(): Promise<void>;
+  /** Forgets what memory says and reads all owned runs again: after a commit of unknown outcome. */
+  reload(): Promise<void>;
+  /** Another node owns the run: forget it, abort what it has in hand here. */
+  drop(id: string): void;
+  toDispatch(outboxId: number, workflowId: string, effect: Json): Dispatch;
+}
+
+export function createOwnership(options: OwnershipOptions): Ownership {
+  const { incarnation, nodes, runs, turns, log } = options;
+  const owned = new Map<string, OwnedRun>();
+
+  async function load(ids: readonly string[]): Promise<void> {
+    const missing = ids.filter((id) => !owned.has(id));
+    for (const loaded of await runs.load(incarnation, missing)) {
+      // A turn may have loaded it, and moved on, while this query was under way.
+      if (!owned.has(loaded.run.id)) owned.set(loaded.run.id, ownRun(loaded));
+    }
+  }
+
+  /** Dispatches are made again (the queue knows duplicates); attempts on dead nodes are lost. */
+  async function takeOver(ids: readonly string[]): Promise<void> {
+    await load(ids);
+    await loseOrphans();
+    const taken = new Set(ids);
+    const left = (await turns.outgoing(incarnation))
+      .filter(({ workflowId }) => taken.has(workflowId))
+      .map(({ outboxId, workflowId, effect }) => toDispatch(outboxId, workflowId, effect));
+    options.dispatch([...left, ...ids.flatMap(dispatchedOf)]);
+  }
+
+  function dispatchedOf(id: string): Dispatch[] {
+    const run = owned.get(id);
+    return [...(run?.inFlight ?? [])].flatMap((key) => {
+      const task = run?.state.tasks.get(key);
+      if (run === undefined || task?.status !== "dispatched") return [];
+      const { attempt } = task;
+      return [
+        { outboxId: null, workflowId: id, taskKey: key, attempt, priority: priorityOf(run, key) },
+      ];
+    });
+  }
+
+  async function loseOrphans(): Promise<void> {
+    const elsewhere = [...owned.values()].flatMap(runningElsewhere);
+    if (elsewhere.length === 0) return;
+    const alive = await nodes.alive();
+    for (const { id, taskKey, attempt, node } of elsewhere) {
+      if (alive.has(node)) continue;
+      const reason = `node ${node} died`;
+      const event = { type: "task.lost", taskKey, attempt, reason, by: incarnation };
+      await turns.post(id, event, `${id}/${taskKey}/${attempt}/lost`);
+    }
+  }
+
+  function runningElsewhere(run: OwnedRun) {
+    return [...run.inFlight].flatMap((taskKey) => {
+      const task = run.state.tasks.get(taskKey);
+      if (task?.status !== "running" || task.node === null || task.node === incarnation) return [];
+      return [{ id: run.id, taskKey, attempt: task.attempt, node: task.node }];
+    });
+  }
+
+  function toDispatch(outboxId: number, workflowId: string, effect: Json): Dispatch {
+    const { taskKey, attempt } = effect as unknown as { taskKey: string; attempt: number };
+    const run = owned.get(workflowId);
+    const priority = run === undefined ? 3 : priorityOf(run, taskKey);
+    return { outboxId, workflowId, taskKey, attempt, priority };
+  }
+
+  return {
+    owned,
+    load,
+    toDispatch,
+    claim: async () => {
+      const claimed = await runs.claim(incarnation, claimLimit);
+      if (claimed.length > 0) await takeOver(claimed);
+      else await loseOrphans();
+    },
+    reload: async () => {
+      owned.clear();
+      await takeOver(await runs.openIds(incarnation));
+    },
+    drop: (id) => {
+      const run = owned.get(id);
+      owned.delete(id);
+      for (const key of run?.inFlight ?? []) {
+        options.abort(id, key, run?.state.tasks.get(key)?.attempt ?? 0);
+      }
+      log.warn("workflow run was taken over by another node", { workflowId: id });
+    },
+  };
+}
+
+function priorityOf(run: OwnedRun, key: string): number {
+  return run.plan.tasks.get(key)?.priority ?? 3;
+}
