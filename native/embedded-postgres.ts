@@ -4,6 +4,7 @@
  * @module
  */
 
+import { rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join, resolve } from "node:path";
 import { type BoundedLog, openBoundedLog } from "./bounded-log.ts";
@@ -80,7 +81,7 @@ export interface EmbeddedPostgres {
 
 /**
  * Starts the server and resolves when it accepts connections. A server that a killed supervisor
- * left on this folder is ended first. An unused `loopback` URL is free to hand out as it is.
+ * left on this folder is ended first.
  *
  * @throws {NativeError} See `NativeErrorCode`; no process is left behind.
  */
@@ -137,7 +138,7 @@ async function start(
     const { guarded, pid } = await launch(placement, binaries, log);
     const target = targetOf(listen, socketDir, password);
     const details = { target, version: binaries.version, pid, created, logPath: log.path };
-    return handle(details, placement, guarded, log, lock);
+    return handle(details, { cluster: placement.cluster, socketDir }, guarded, log, lock);
   } catch (error) {
     await log.close();
     throw error;
@@ -231,7 +232,7 @@ function startFailed(placement: Placement, log: BoundedLog, tail: string): Nativ
 
 function handle(
   details: Pick<EmbeddedPostgres, "target" | "version" | "pid" | "created" | "logPath">,
-  { cluster }: Placement,
+  { cluster, socketDir }: { cluster: string; socketDir: string },
   guarded: GuardedProcess,
   log: BoundedLog,
   lock: FileLock,
@@ -243,6 +244,7 @@ function handle(
     await stopPostmaster(cluster);
     const logTail = await log.tail();
     await log.close();
+    await rm(socketDir, { recursive: true, force: true });
     await lock.release();
     return { code, expected, logTail };
   };
