@@ -8,7 +8,7 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { ProblemError } from "./problem.ts";
 
-const LOOPBACK_HOST = /^(?:localhost|127\.0\.0\.1|\[::1\])(?::\d{1,5})?$/i;
+const LOOPBACK_HOST = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?$/i;
 const READING = new Set(["GET", "HEAD"]);
 
 /** Name of the cookie that `/?token=…` sets, so that the page can work where a token is asked for. */

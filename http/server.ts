@@ -10,7 +10,6 @@ import { createApp } from "./app.ts";
 import type { HttpLog } from "./http-log.ts";
 import { createLiveClients } from "./live/clients.ts";
 import { createLiveSockets } from "./live/websocket.ts";
-import { MAX_BODY_BYTES } from "./route.ts";
 
 /** A snapshot frame must fit even when it is large; events stop at `HIGH_WATER_BYTES`, far below. */
 const MAX_BACKPRESSURE_BYTES = 8_388_608;
@@ -44,10 +43,11 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     port: options.port,
     fetch: (request) => app.fetch(request),
     websocket: createLiveSockets(live, token),
-    // One byte more than the application takes, so that its own words refuse a larger body.
-    limits: { maxBodyBytes: MAX_BODY_BYTES + 1, maxBackpressureBytes: MAX_BACKPRESSURE_BYTES },
+    limits: { maxBackpressureBytes: MAX_BACKPRESSURE_BYTES },
     onError: (error) => {
-      log.error("http host failed", { error: error instanceof Error ? error.stack : String(error) });
+      log.error("http host failed", {
+        error: error instanceof Error ? error.stack : String(error),
+      });
     },
   });
   return {

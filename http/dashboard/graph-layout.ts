@@ -39,14 +39,14 @@ export interface GraphLayout {
   readonly edges: readonly PlacedEdge[];
 }
 
-export const NODE_HEIGHT = 82;
+export const NODE_HEIGHT = 96;
 const MIN_NODE_WIDTH = 132;
 const MAX_NODE_WIDTH = 230;
 const LANE_GAP = 12;
 const LANE_PADDING = 12;
 const LANE_HEADER = 44;
 const COLUMN_GAP = 10;
-const ROW_GAP = 30;
+const ROW_GAP = 26;
 
 /** Layer of each task: 0 for those without a predecessor in the set. A cycle's tasks end in layer 0. */
 export function layersOf(
@@ -64,7 +64,8 @@ export function layersOf(
     if (known !== undefined) return known;
     if (path.has(key)) return -1;
     const further = new Set(path).add(key);
-    const depth = Math.max(-1, ...(before.get(key) ?? []).map((from) => depthOf(from, further))) + 1;
+    const depth =
+      Math.max(-1, ...(before.get(key) ?? []).map((from) => depthOf(from, further))) + 1;
     depths.set(key, depth);
     return depth;
   };
@@ -143,7 +144,9 @@ function pathsOf(
   nodeWidth: number,
 ): PlacedEdge[] {
   const byKey = new Map(nodes.map((node) => [node.key, node]));
-  const laneOf = new Map(graph.stages.flatMap(({ name, tasks }) => tasks.map((key) => [key, name])));
+  const laneOf = new Map(
+    graph.stages.flatMap(({ name, tasks }) => tasks.map((key) => [key, name])),
+  );
   return graph.edges.flatMap(({ from, to }) => {
     const start = byKey.get(from);
     const end = byKey.get(to);

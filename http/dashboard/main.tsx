@@ -7,10 +7,6 @@
 import { render } from "preact";
 import { Page } from "./parts/page.tsx";
 import { startStore } from "./store.ts";
-import "./styles/base.css";
-import "./styles/run.css";
-import "./styles/tasks.css";
-import "./styles/lists.css";
 
 const root = document.getElementById("app");
 if (root === null) throw new Error("Cannot show the dashboard: the page has no element #app");

@@ -6,16 +6,17 @@
 
 import { batch, computed, effect, signal } from "@preact/signals";
 import type { Json } from "../../machines/error-code.ts";
-import type { JournalEntry, Page, WorkflowView } from "../../runtime/system.ts";
+import type { JournalEntry, Page, SystemStatus, WorkflowView } from "../../runtime/system.ts";
 import type { ServerFrame } from "../live/frames.ts";
 import { ApiError, getJson, postJson } from "./api.ts";
-import { EMPTY_MODEL, MAX_JOURNAL, addJournal, applyFrame } from "./model.ts";
-import { startStream } from "./stream.ts";
+import { addJournal, applyFrame, EMPTY_MODEL, MAX_JOURNAL } from "./model.ts";
 import { readPlace, writePlace } from "./place.ts";
+import { startStream } from "./stream.ts";
 
 /** Pages of the journal that are read when a run is opened: as many as the page keeps entries of. */
 const JOURNAL_PAGE = 1_000;
 const JOURNAL_PAGES = 20;
+const STATUS_EVERY_MS = 10_000;
 
 export const model = signal(EMPTY_MODEL);
 export const connection = signal<"connecting" | "live" | "reconnecting">("connecting");
@@ -118,6 +119,12 @@ async function loadReport(id: string): Promise<void> {
   }
 }
 
+/** Readiness and counters are not part of the stream. */
+async function readStatus(): Promise<void> {
+  const status = await getJson<SystemStatus>("/system/status");
+  model.value = { ...model.value, status, statusAtMs: Date.now() };
+}
+
 /** Frames that came since the last paint; applied together, so that a burst costs one render. */
 let waiting: ServerFrame[] = [];
 let isScheduled = false;
@@ -155,7 +162,7 @@ export function startStore(): void {
   const stream = startStream({
     topics: () => {
       const id = workflowId.peek();
-      return id === undefined ? ["system"] : ["system", `workflow:${id}`];
+      return ["system", "events", ...(id === undefined ? [] : [`workflow:${id}`])];
     },
     onFrame: schedule,
     onState: (state) => {
@@ -165,6 +172,9 @@ export function startStore(): void {
   setInterval(() => {
     nowMs.value = Date.now();
   }, 1_000);
+  setInterval(() => {
+    if (!document.hidden && connection.value === "live") readStatus().catch(showUnexpected);
+  }, STATUS_EVERY_MS);
   addEventListener("popstate", () => {
     place.value = readPlace(location.search);
   });

@@ -36,7 +36,9 @@ export function startStream(options: StreamOptions): Stream {
     // A place is worth something only for the same topics.
     if (place !== undefined && held === topics) query.set("from", place);
     held = topics;
-    const opened = new WebSocket(`${location.origin.replace(/^http/, "ws")}/api/v1/stream?${query}`);
+    const opened = new WebSocket(
+      `${location.origin.replace(/^http/, "ws")}/api/v1/stream?${query}`,
+    );
     socket = opened;
     isHeard = true;
     opened.onmessage = ({ data }) => {

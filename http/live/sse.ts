@@ -4,8 +4,8 @@
  * @module
  */
 
-import { type ServerFrame, sseRecord } from "./frames.ts";
 import type { LiveClients } from "./clients.ts";
+import { type ServerFrame, sseRecord } from "./frames.ts";
 import { HIGH_WATER_BYTES, type LiveSession } from "./session.ts";
 import type { Position } from "./topics.ts";
 
