@@ -96,7 +96,7 @@ export function createWorkflowService(options: WorkflowServiceOptions): Workflow
   }
 
   /** Posts a command and resolves once the owner applied it; the post itself makes it durable. */
-  async function command(id: string, event: Json & object, by: Actor): Promise<WorkflowView> {
+  async function command(id: string, event: Readonly<Record<string, Json>>, by: Actor): Promise<WorkflowView> {
     await required(id);
     await runs.adopt(id, options.incarnation);
     const commandId = randomUUID();
