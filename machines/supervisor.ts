@@ -190,9 +190,9 @@ export const supervisorMachine = setup({
     input: {} as SupervisorInput,
   },
   actions: {
-    startChild: (_, _params: { readonly id: string }) => unprovided(),
-    stopChild: (_, _params: { readonly id: string }) => unprovided(),
-    killChild: (_, _params: { readonly id: string }) => unprovided(),
+    startChild: (_args, _params: { readonly id: string }) => unprovided(),
+    stopChild: (_args, _params: { readonly id: string }) => unprovided(),
+    killChild: (_args, _params: { readonly id: string }) => unprovided(),
   },
 }).createMachine({
   id: "supervisor",

@@ -108,7 +108,7 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
     id: options.id,
     exited: exited.promise,
     stop: async () => {
-      actor.send({ type: "supervisor.stop" });
+      if (actor.getSnapshot().status === "active") actor.send({ type: "supervisor.stop" });
       await exited.promise;
     },
     stopChild: async (id) => {
@@ -173,11 +173,12 @@ function provide(
       log.error("child.stop-failed", { supervisor, child: id, error: toErrorRecord(error) });
     }
   };
+  // In their own microtask: a child may be a supervisor, and one actor must not run inside another's action.
   return supervisorMachine.provide({
     actions: {
-      startChild: (_, { id }) => void start(id),
-      stopChild: (_, { id }) => void end(id, "stop"),
-      killChild: (_, { id }) => void end(id, "kill"),
+      startChild: (_, { id }) => queueMicrotask(() => void start(id)),
+      stopChild: (_, { id }) => queueMicrotask(() => void end(id, "stop")),
+      killChild: (_, { id }) => queueMicrotask(() => void end(id, "kill")),
     },
   });
 }

@@ -9,6 +9,7 @@ import { createActor, waitFor } from "xstate";
 import type { AgentCall, AgentCallHooks, AgentOutcome, AgentState } from "../../actors/ports.ts";
 import { type AgentStatus, agentLifecycleMachine } from "../../machines/agent-lifecycle.ts";
 import { AgentError, type ErrorRecord, toErrorRecord } from "../../machines/error-code.ts";
+import { bounded } from "./calls.ts";
 import type { AgentThread, AgentThreadOptions } from "./start-agent-thread.ts";
 import { startAgentThread } from "./start-agent-thread.ts";
 import type { AttemptRequest } from "./thread-protocol.ts";
@@ -28,7 +29,7 @@ export interface AgentSlot {
   ): Promise<AgentOutcome>;
   pause(): void;
   resume(): void;
-  /** Takes no more calls; resolves when the running ones have ended. @throws {Error} After `timeoutMs`. */
+  /** Takes no more calls; resolves when the running ones have ended. @throws {AgentError} `CALL_TIMEOUT`. */
   drain(timeoutMs: number): Promise<void>;
   /** The thread is about to be replaced on purpose. */
   restarting(): void;
@@ -107,7 +108,8 @@ export function createAgentSlot(
     resume: () => actor.send({ type: "agent.resume" }),
     drain: async (timeoutMs) => {
       actor.send({ type: "agent.drain" });
-      await waitFor(actor, ({ context }) => context.inFlight === 0, { timeout: timeoutMs });
+      const idle = waitFor(actor, ({ context }) => context.inFlight === 0);
+      await bounded(idle, { what: `the running attempts of ${agent.name}`, timeoutMs });
     },
     restarting: () => actor.send({ type: "agent.restart" }),
     gaveUp: (error) => actor.send({ type: "agent.gave-up", error }),

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { parentPort, workerData } from "node:worker_threads";
+import { isMainThread, workerData } from "node:worker_threads";
 import { createActor, fromPromise } from "xstate";
 import type { AgentDefinition } from "../../actors/define-agent.ts";
 import type { AgentOutcome } from "../../actors/ports.ts";
@@ -76,8 +76,7 @@ function refuse(definition: AgentDefinition, state: string): AgentOutcome {
 }
 
 async function main(): Promise<void> {
-  const port = parentPort;
-  if (port === null) throw new Error("Cannot start an agent outside of a worker thread");
+  if (isMainThread) throw new Error("Cannot start an agent outside of a worker thread");
   const data = workerData as ThreadData;
   const turns = new Int32Array(data.turns);
   setInterval(() => Atomics.add(turns, 0, 1), turnIntervalMs);
@@ -90,7 +89,7 @@ async function main(): Promise<void> {
     facts: data.host,
     database: data.database,
     clock: { now: () => new Date(), monotonicMs: () => performance.now() },
-    post: (frame) => port.postMessage(frame),
+    post: (frame) => data.control.postMessage(frame),
   };
   actor.subscribe({
     complete: () => {
@@ -99,7 +98,7 @@ async function main(): Promise<void> {
     },
   });
   actor.start();
-  port.postMessage({ type: "ready" });
+  services.post({ type: "ready" });
 }
 
 await main();

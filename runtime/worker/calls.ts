@@ -26,12 +26,12 @@ export interface Calls<Api> {
 export function openCalls<Api>(port: MessagePort, methods: MethodTable): Calls<Api> {
   installWireErrors();
   const names = Object.keys(methods);
-  const { endpoint, pending, die } = hardenPort(port, names);
+  const hardened = hardenPort(port, names);
   // No prototype, so that a name is a listed method or nothing.
   const table = Object.freeze(Object.assign(Object.create(null) as object, methods));
-  const api = wrap<Api>(endpoint);
-  if (names.length > 0) expose(table, endpoint);
-  return { api, pending, die };
+  const api = wrap<Api>(hardened.endpoint);
+  if (names.length > 0) expose(table, hardened.endpoint);
+  return { api, pending: hardened.pending, die: (error) => hardened.die(error) };
 }
 
 export interface Bound {

@@ -40,7 +40,7 @@ export function hardenPort(port: MessagePort, methods: readonly string[]): Harde
   const pending = new Set<string>();
   let dead: ErrorRecord | undefined;
   const deliver = (data: unknown): void => {
-    for (const listener of [...listeners]) listener({ data, origin: "" });
+    for (const listener of listeners) listener({ data, origin: "" });
   };
   const reject = (id: string, error: ErrorRecord): void => {
     pending.delete(id);
@@ -92,7 +92,7 @@ export function hardenPort(port: MessagePort, methods: readonly string[]): Harde
       if (dead !== undefined) return;
       dead = error;
       port.close();
-      for (const id of [...pending]) reject(id, error);
+      for (const id of pending) reject(id, error);
     },
   };
 }

@@ -97,8 +97,17 @@ export async function startAgentThread(options: AgentThreadOptions): Promise<Age
   void death.exited.then(() => calls.die(death.record()));
 
   const ready = createDeferred<void>();
-  worker.on("message", (frame: unknown) => {
-    if (isThreadFrame(frame)) receive(frame, ready.resolve, open, options);
+  port1.on("message", (frame: unknown) => {
+    if (!isThreadFrame(frame)) return;
+    try {
+      receive(frame, ready.resolve, open, options);
+    } catch (error) {
+      // A hook that throws must not end the process.
+      options.ports.log.error("agent.hook-failed", {
+        agent: agent.name,
+        error: toErrorRecord(error),
+      });
+    }
   });
   void death.exited.then(() => ready.reject(death.record()));
   try {
@@ -120,7 +129,7 @@ export async function startAgentThread(options: AgentThreadOptions): Promise<Age
     onHealth: (healthy) => options.onHealth?.(healthy),
     onUnresponsive: () => void death.terminate("its loop is blocked"),
   });
-  void death.exited.then(liveness.stop);
+  void death.exited.then(() => liveness.stop());
   return createHandle({ options, threadId, calls, death, liveness, open });
 }
 

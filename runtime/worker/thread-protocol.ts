@@ -22,7 +22,7 @@ export interface ThreadData {
   readonly agentName: string;
   readonly database: DatabaseTarget;
   readonly host: HostFacts;
-  /** Carries calls both ways, by Comlink. */
+  /** Carries calls both ways, by Comlink, and `ThreadFrame`s. */
   readonly control: MessagePort;
   /** One Int32: the thread's own loop counts it up every `turnIntervalMs`. */
   readonly turns: SharedArrayBuffer;
@@ -67,7 +67,10 @@ export interface HostApi {
   ): Promise<VoteResult>;
 }
 
-/** One-way messages of the thread, on its parent port. */
+/**
+ * One-way messages of the thread. They share the control port with the calls, so that what an
+ * attempt reported arrives before its outcome; without an `id` they are none of Comlink's business.
+ */
 export type ThreadFrame =
   | { readonly type: "ready" }
   | { readonly type: "heartbeat"; readonly attemptId: string; readonly progress?: Progress }
@@ -82,7 +85,7 @@ export type LogLevel = "debug" | "info" | "warn" | "error";
 
 const levels: ReadonlySet<unknown> = new Set(["debug", "info", "warn", "error"]);
 
-/** Agent code can reach the parent port, so frames are checked before use. */
+/** Agent code can reach the port, so frames are checked before use. */
 export function isThreadFrame(value: unknown): value is ThreadFrame {
   if (typeof value !== "object" || value === null) return false;
   const frame = value as {

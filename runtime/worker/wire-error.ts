@@ -27,7 +27,7 @@ export function installWireErrors(): void {
   const original = transferHandlers.get("throw");
   if (original === undefined) throw new Error('Cannot keep errors: Comlink has no "throw" handler');
   transferHandlers.set("throw", {
-    canHandle: original.canHandle,
+    canHandle: (value): value is { readonly value: unknown } => original.canHandle(value),
     serialize: (thrown: { readonly value: unknown }) => [toErrorRecord(thrown.value), []],
     deserialize: (record: ErrorRecord) => {
       throw reviveError(record);

@@ -37,6 +37,8 @@ export async function ensureBuilt(): Promise<void> {
     }
     try {
       if (isStale()) await compile();
+      // What changed while it ran waits for the next run.
+      return;
     } finally {
       rmdirSync(lock);
     }

@@ -81,8 +81,8 @@ export const probe = defineAgent({
             }, 0);
             break;
           case "memory": {
-            const kept: string[][] = [];
-            for (;;) kept.push(Array.from({ length: 100_000 }, (_, i) => `item ${i}`));
+            const kept: number[][] = [];
+            for (;;) kept.push(Array.from({ length: 1_000_000 }, () => kept.length + 0.5));
           }
         }
         return new Promise(() => undefined);
