@@ -4,6 +4,7 @@
  * @module
  */
 
+import { isAscii, isUtf8 } from "node:buffer";
 import { createHash } from "node:crypto";
 import { z } from "zod";
 import type { ArchiveSource, SourceEntry, SourceRecord } from "./source-contract.ts";
@@ -166,7 +167,7 @@ function createTally(): Tally {
     result: () => ({
       messages,
       rejected,
-      rejects: Object.fromEntries([...rejects].sort()),
+      rejects: Object.fromEntries([...rejects].sort(byKey)),
       bodyBytes,
       meanBodyBytes: messages === 0 ? 0 : Math.round(bodyBytes / messages),
       firstAt: first?.toISOString() ?? null,
@@ -180,7 +181,7 @@ function createTally(): Tally {
       encodings,
       sizeClasses,
       largest,
-      months: [...months].sort().map(([month, figures]) => ({ month, ...figures })),
+      months: [...months].sort(byKey).map(([month, figures]) => ({ month, ...figures })),
     }),
   };
 }
@@ -206,16 +207,9 @@ function addMonth(
   months.set(month, { messages: figures.messages + 1, bytes: figures.bytes + bytes });
 }
 
-const utf8 = new TextDecoder("utf-8", { fatal: true });
-
 function encodingOf(content: Uint8Array): "ascii" | "utf8" | "other" {
-  if (content.every((byte) => byte < 0x80)) return "ascii";
-  try {
-    utf8.decode(content);
-    return "utf8";
-  } catch {
-    return "other";
-  }
+  if (isAscii(content)) return "ascii";
+  return isUtf8(content) ? "utf8" : "other";
 }
 
 function sizeClassOf(
@@ -226,4 +220,8 @@ function sizeClassOf(
   if (bytes <= 4_096) return "upTo4KiB";
   if (bytes <= 16_384) return "upTo16KiB";
   return bytes <= 262_144 ? "upTo256KiB" : "larger";
+}
+
+function byKey(a: readonly [string, unknown], b: readonly [string, unknown]): number {
+  return a[0] < b[0] ? -1 : a[0] > b[0] ? 1 : 0;
 }

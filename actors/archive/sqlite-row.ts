@@ -4,6 +4,7 @@
  * @module
  */
 
+import { isUtf8 } from "node:buffer";
 import type Database from "libsql";
 import {
   maxBodyBytes,
@@ -158,8 +159,9 @@ export function createRowReader(
 /** The body's own bytes where they are UTF-8; converted where the database is UTF-16. */
 function body(bytes: ArrayBuffer | null, decoder: Decoder): Uint8Array {
   if (bytes === null) return new Uint8Array(0);
-  const text = decoder.decode(bytes, "messages.content");
-  return decoder.isWide ? new TextEncoder().encode(text) : new Uint8Array(bytes);
+  const content = new Uint8Array(bytes);
+  if (!decoder.isWide && isUtf8(content)) return content;
+  return new TextEncoder().encode(decoder.decode(bytes, "messages.content"));
 }
 
 function sentAt(value: string | null, type: string): Date {

@@ -5,7 +5,10 @@
  */
 
 import { defineAgent } from "../../define-agent.ts";
+import { arriving } from "../../workflows/phase1/week-barrier.ts";
 import { adaptStorageForCompression } from "./adapt-storage-for-compression.ts";
+import { designPostgresqlSchema } from "./design-postgresql-schema.ts";
+import { designDeduplicationSystem } from "./design-deduplication-system.ts";
 
 export const architect = defineAgent({
   name: "ARCHITECT",
@@ -17,6 +20,8 @@ export const architect = defineAgent({
   permissions: { read: true, net: true, sys: true },
   dependsOn: ["DIRECTOR"],
   capabilities: {
+    design_deduplication_system: designDeduplicationSystem,
+    design_postgresql_schema: arriving(designPostgresqlSchema),
     adapt_storage_for_compression: adaptStorageForCompression,
   },
 });

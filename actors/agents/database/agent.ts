@@ -5,6 +5,7 @@
  */
 
 import { defineAgent } from "../../define-agent.ts";
+import { arriving } from "../../workflows/phase1/week-barrier.ts";
 import { executeSchemaMigration } from "./execute-schema-migration.ts";
 
 export const database = defineAgent({
@@ -17,6 +18,6 @@ export const database = defineAgent({
   permissions: { read: true, net: true, sys: true, ffi: true },
   dependsOn: ["INFRASTRUCTURE"],
   capabilities: {
-    execute_schema_migration: executeSchemaMigration,
+    execute_schema_migration: arriving(executeSchemaMigration),
   },
 });

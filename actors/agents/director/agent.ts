@@ -5,7 +5,9 @@
  */
 
 import { defineAgent } from "../../define-agent.ts";
+import { arriving } from "../../workflows/phase1/week-barrier.ts";
 import { castVote } from "./cast-vote.ts";
+import { createPhase1Strategy } from "./create-phase1-strategy.ts";
 import { divideWork } from "./divide-work.ts";
 
 export const director = defineAgent({
@@ -18,6 +20,7 @@ export const director = defineAgent({
   permissions: { read: true, write: true, net: true, sys: true, ffi: true },
   dependsOn: [],
   capabilities: {
+    create_phase1_strategy: arriving(createPhase1Strategy),
     cast_vote: castVote,
     divide_work: divideWork,
   },

@@ -5,6 +5,9 @@
  */
 
 import { defineAgent } from "../../define-agent.ts";
+import { arriving } from "../../workflows/phase1/week-barrier.ts";
+import { setupPostgresqlCluster } from "./setup-postgresql-cluster.ts";
+import { deployRedisCluster } from "./deploy-redis-cluster.ts";
 
 export const infrastructure = defineAgent({
   name: "INFRASTRUCTURE",
@@ -15,5 +18,8 @@ export const infrastructure = defineAgent({
   resources: { cpu: 0.5, memoryMb: 1024 },
   permissions: { read: true, write: true, net: true, sys: true },
   dependsOn: [],
-  capabilities: {},
+  capabilities: {
+    deploy_redis_cluster: deployRedisCluster,
+    setup_postgresql_cluster: arriving(setupPostgresqlCluster),
+  },
 });
