@@ -8,18 +8,29 @@
  */
 
 import { spawnSync } from "node:child_process";
-import { chmodSync, cpSync, existsSync, readdirSync, rmSync, statSync } from "node:fs";
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const dist = join(root, "dist");
+/** Written by a build that succeeded, with the time of its begin. */
+const stamp = join(dist, ".built");
 const SOURCES = ["machines", "actors", "runtime", "db", "http", "native"];
 
 /** True when a source is newer than the last build, or nothing was built. */
 export function isStale() {
-  const builtAt = modifiedAt(join(dist, ".tsbuildinfo"));
+  const builtAt = modifiedAt(stamp);
   const inputs = [...SOURCES, "tsconfig.json", "tsconfig.build.json", "package-lock.json"];
   return inputs.some((name) => newestIn(join(root, name)) > builtAt);
 }
@@ -36,6 +47,7 @@ export function canBuild() {
 
 /** Returns true when all steps succeeded; each has said on stderr what is wrong otherwise. */
 export function build() {
+  const begunAt = new Date();
   const compiled = run(binOf("typescript", "bin/tsc"), ["-p", "tsconfig.build.json"]);
   removeStale();
   const page = join("http", "dashboard", "vite.config.ts");
@@ -49,6 +61,11 @@ export function build() {
   }
   const main = join(dist, "runtime", "main.js");
   if (existsSync(main)) chmodSync(main, 0o755);
+  if (compiled && bundled) {
+    writeFileSync(stamp, "");
+    // Sources that change during the build are newer than this.
+    utimesSync(stamp, begunAt, begunAt);
+  }
   return compiled && bundled;
 }
 

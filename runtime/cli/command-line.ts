@@ -4,11 +4,11 @@
  * @module
  */
 
-import { readFileSync } from "node:fs";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import type { Json } from "../../machines/error-code.ts";
 import { type Config, ConfigError, loadConfig } from "../config.ts";
 import { logLevels, type SettingKey } from "../settings.ts";
+import { version } from "../version.ts";
 import { type ApiClient, openApiClient, VerbError } from "./api-client.ts";
 import * as verbs from "./verbs.ts";
 
@@ -62,7 +62,7 @@ type Finish = (code: number) => void;
 function createProgram(finish: Finish): Command {
   const program = new Command("spectra")
     .description("Runs and operates SPECTRA, a multi-agent orchestrator")
-    .version(packageVersion(), "--version", "print the version")
+    .version(version, "--version", "print the version")
     .helpOption("--help", "show what there is")
     .exitOverride()
     .showSuggestionAfterError()
@@ -250,11 +250,4 @@ function jsonObject(text: string): { [key: string]: Json } {
     return value as { [key: string]: Json };
   }
   throw new InvalidArgumentError("It must be a JSON object.");
-}
-
-/** Of the package that this file belongs to: two folders up in the sources, three in `dist`. */
-function packageVersion(): string {
-  const up = import.meta.url.endsWith(".ts") ? "../../package.json" : "../../../package.json";
-  const text = readFileSync(new URL(up, import.meta.url), "utf8");
-  return (JSON.parse(text) as { version: string }).version;
 }

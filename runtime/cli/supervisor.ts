@@ -6,8 +6,8 @@
 
 import { existsSync } from "node:fs";
 import { createServer } from "node:net";
+import { ensureFolder, unwritable } from "../../native/folders.ts";
 import { toListenError } from "../../native/http-host.ts";
-import { describeSystemError, NativeError } from "../../native/native-error.ts";
 import { type Config, mayUseColour } from "../config.ts";
 import { type Logger, openLogger } from "../logger.ts";
 import { type StopRequest, type StopWatch, watchForStop } from "../shutdown.ts";
@@ -51,7 +51,7 @@ export async function runSupervisor(options: SupervisorOptions): Promise<number>
   const parts: Stoppable[] = [];
   let code: number;
   try {
-    log = openNodeLog(config, output, colour && process.stderr.isTTY);
+    log = await openNodeLog(config, output, colour && process.stderr.isTTY);
     for (const warning of config.warnings) log.warn(warning);
     code = await work(options, { output, log, stops, parts });
   } catch (error) {
@@ -165,17 +165,14 @@ async function checkPortIsFree({ host, port }: Config): Promise<void> {
   await new Promise((resolve) => probe.close(resolve));
 }
 
-/** @throws {NativeError} `DATA_DIR_UNWRITABLE`. */
-function openNodeLog(config: Config, output: RunOutput, colour: boolean): Logger {
+/** @throws {NativeError} `DATA_DIR_UNWRITABLE`, `DISK_FULL`. */
+async function openNodeLog(config: Config, output: RunOutput, colour: boolean): Promise<Logger> {
   const { dataDir, logLevel } = config;
+  await ensureFolder(dataDir);
   try {
     return openLogger({ dataDir, level: logLevel, writeLine: output.note, colour });
-  } catch (cause) {
-    throw new NativeError(
-      "DATA_DIR_UNWRITABLE",
-      `Cannot use the data folder "${dataDir}": ${describeSystemError(cause)}; choose another with --data-dir`,
-      { cause },
-    );
+  } catch (error) {
+    throw unwritable(dataDir, error);
   }
 }
 
