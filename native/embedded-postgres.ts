@@ -221,7 +221,9 @@ function startTimeout(placement: Placement, log: BoundedLog): NativeError {
 function startFailed(placement: Placement, log: BoundedLog, tail: string): NativeError {
   if (tail.includes("No space left on device")) return diskFull(placement.home, tail);
   const lines = tail.trim().split("\n");
-  const reason = lines.findLast((line) => /FATAL:|PANIC:/.test(line)) ?? lines.at(-1);
+  // The first of them is the cause; of a bad setting, the line before FATAL tells more.
+  const cause = /FATAL:|PANIC:|invalid value|unrecognized configuration/;
+  const reason = lines.find((line) => cause.test(line)) ?? lines.at(-1);
   return new NativeError(
     "POSTGRES_START_FAILED",
     `Cannot start the database in "${placement.cluster}": ` +

@@ -129,11 +129,17 @@ async function build(
       "--locale-provider=builtin",
       "--builtin-locale=C.UTF-8",
       "--no-instructions",
+      // Synced once, below, with what comes after.
+      "--no-sync",
     ]);
-    await runStatements(placement, binaries, staging, [
-      `CREATE DATABASE ${DATABASE_NAME}`,
-      `ALTER ROLE ${DATABASE_USER} PASSWORD '${password}'`,
-    ]);
+    await runStatements(
+      placement,
+      binaries,
+      staging,
+      [`CREATE DATABASE ${DATABASE_NAME}`, `ALTER ROLE ${DATABASE_USER} PASSWORD '${password}'`],
+      ["-c", "fsync=off"],
+    );
+    await check(placement, binaries.initdb, ["--sync-only", `--pgdata=${staging}`]);
     await writeMarker(staging, password, account);
     await rename(staging, placement.cluster);
     await syncFolder(home);
@@ -162,12 +168,23 @@ function runStatements(
   binaries: PostgresBinaries,
   cluster: string,
   statements: readonly string[],
+  settings: readonly string[] = [],
 ): Promise<void> {
   return check(
     placement,
     binaries.postgres,
     // Without exit_on_error a failed statement would still end in exit code 0.
-    ["--single", "-D", cluster, "-c", "exit_on_error=on", "-c", "log_checkpoints=off", "postgres"],
+    [
+      "--single",
+      "-D",
+      cluster,
+      "-c",
+      "exit_on_error=on",
+      "-c",
+      "log_checkpoints=off",
+      ...settings,
+      "postgres",
+    ],
     `${statements.join("\n")}\n`,
   );
 }
