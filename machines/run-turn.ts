@@ -198,10 +198,26 @@ export function beginTurn(before: RunState, plan: RunPlan): Turn {
 
   /** Leaves the active stage once nothing in it can move any more. */
   function settleStage(event: RunEvent): void {
-    const states = activeStage().map(task);
-    if (states.some(({ status }) => isOpen(status))) return;
-    const bad = states.find(({ status }) => !isSatisfied(status));
-    enter(nextPlace(plan, run.place, bad === undefined ? "done" : "error"), event);
+    const keys = activeStage();
+    const isMoving = ({ status }: TaskState) => isOpen(status) && status !== "blocked";
+    if (keys.some((key) => isMoving(task(key)))) return;
+    const bad = keys.filter((key) => !isSatisfied(task(key).status));
+    const [first] = bad;
+    if (first !== undefined) {
+      const failed = bad.find((key) => task(key).error !== null);
+      const cause = failed === undefined ? unreachable(first) : task(failed).error;
+      run = { ...run, error: run.error ?? cause };
+      // What is blocked now waits for a task that ended badly, or that this stage never reaches.
+      for (const key of bad) cancelTask(key, event);
+    }
+    enter(nextPlace(plan, run.place, first === undefined ? "done" : "error"), event);
+  }
+
+  function unreachable(key: string): ErrorRecord {
+    const after = plan.tasks.get(key)?.after ?? [];
+    const missing = after.filter((dependency) => !isSatisfied(task(dependency).status));
+    const message = `Cannot run "${key}": it waits for ${missing.join(", ")}, which cannot end before it`;
+    return { name: "Error", message, code: "DEPENDENCY_UNREACHABLE", retryable: false };
   }
 
   function afterSatisfied(key: string, event: RunEvent): void {

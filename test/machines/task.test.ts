@@ -1,0 +1,155 @@
+import { describe, expect, test } from "vitest";
+import { createActor } from "xstate";
+import { getShortestPaths } from "xstate/graph";
+import {
+  isInFlight,
+  isOpen,
+  isSatisfied,
+  nextTask,
+  type TaskEvent,
+  type TaskSnapshot,
+  type TaskStatus,
+  taskMachine,
+} from "../../machines/task.ts";
+
+const current = 2;
+/** Every event; those with an attempt also in a stale and a future form. */
+const events = {
+  unblock: { type: "unblock" },
+  dispatch: { type: "dispatch" },
+  start: { type: "start", attempt: current },
+  succeed: { type: "succeed", attempt: current },
+  "fail, may repeat": { type: "fail", attempt: current, mayRepeat: true },
+  "fail, may not repeat": { type: "fail", attempt: current, mayRepeat: false },
+  lose: { type: "lose", attempt: current },
+  due: { type: "due", attempt: current },
+  cancel: { type: "cancel" },
+  skip: { type: "skip" },
+  reset: { type: "reset" },
+} as const satisfies Record<string, TaskEvent>;
+type EventName = keyof typeof events;
+
+/** The whole statechart; what is not here must change nothing. */
+const table: Record<TaskStatus, Partial<Record<EventName, TaskStatus>>> = {
+  blocked: { unblock: "ready", cancel: "cancelled", skip: "skipped" },
+  ready: { dispatch: "dispatched", cancel: "cancelled", skip: "skipped" },
+  dispatched: {
+    start: "running",
+    succeed: "succeeded",
+    "fail, may repeat": "retrying",
+    "fail, may not repeat": "failed",
+    lose: "ready",
+    cancel: "cancelled",
+    skip: "skipped",
+  },
+  running: {
+    succeed: "succeeded",
+    "fail, may repeat": "retrying",
+    "fail, may not repeat": "failed",
+    lose: "ready",
+    cancel: "cancelled",
+    skip: "skipped",
+  },
+  retrying: { due: "ready", cancel: "cancelled", skip: "skipped" },
+  failed: { reset: "blocked", skip: "skipped" },
+  cancelled: { reset: "blocked" },
+  succeeded: {},
+  skipped: {},
+};
+const statuses = Object.keys(table) as TaskStatus[];
+const names = Object.keys(events) as EventName[];
+
+function taskIn(status: TaskStatus): TaskSnapshot {
+  return { status, attempt: current, failures: 1 };
+}
+
+const cases = statuses.flatMap((from) =>
+  names.map((name) => [from, name, table[from][name]] as const),
+);
+
+describe("nextTask()", () => {
+  test.each(cases)("%s + %s -> %s", (from, name, to) => {
+    const before = taskIn(from);
+    const after = nextTask(before, events[name]);
+    if (to === undefined) {
+      expect(after).toBe(before);
+      return;
+    }
+    expect(after).toEqual({
+      status: to,
+      attempt: name === "dispatch" ? current + 1 : current,
+      failures: name.startsWith("fail") ? 2 : name === "reset" ? 0 : 1,
+    });
+  });
+
+  const carriers = names.filter((name) => "attempt" in events[name]);
+  const strangers = statuses.flatMap((from) =>
+    carriers.flatMap((name) =>
+      [current - 1, current + 1].map((attempt) => [from, name, attempt] as const),
+    ),
+  );
+  test.each(strangers)("%s ignores %s of attempt %i", (from, name, attempt) => {
+    const before = taskIn(from);
+    expect(nextTask(before, { ...events[name], attempt } as TaskEvent)).toBe(before);
+  });
+
+  test("every attempt has a new number, also after a loss and after a reset", () => {
+    let task: TaskSnapshot = { status: "blocked", attempt: 0, failures: 0 };
+    const walk: TaskEvent[] = [
+      { type: "unblock" },
+      { type: "dispatch" },
+      { type: "lose", attempt: 1 },
+      { type: "dispatch" },
+      { type: "start", attempt: 2 },
+      { type: "fail", attempt: 2, mayRepeat: true },
+      { type: "due", attempt: 2 },
+      { type: "dispatch" },
+      { type: "fail", attempt: 3, mayRepeat: false },
+      { type: "reset" },
+      { type: "unblock" },
+      { type: "dispatch" },
+    ];
+    for (const event of walk) task = nextTask(task, event);
+    expect(task).toEqual({ status: "dispatched", attempt: 4, failures: 0 });
+  });
+});
+
+describe("taskMachine", () => {
+  test("every state can be reached from a new task, and the table names them all", () => {
+    // Bounded: attempts and failures would grow for ever.
+    const paths = getShortestPaths(taskMachine, {
+      events: Object.values(events).map((event) =>
+        "attempt" in event ? { ...event, attempt: 1 } : event,
+      ),
+      input: {},
+      serializeState: ({ value }) => JSON.stringify(value),
+      limit: 1_000,
+    });
+    expect(new Set(paths.map(({ state }) => state.value))).toEqual(new Set(statuses));
+  });
+
+  test("a new task is blocked, with no attempt and no failure", () => {
+    const snapshot = createActor(taskMachine, { input: {} }).getSnapshot();
+    expect(snapshot).toMatchObject({ value: "blocked", context: { attempt: 0, failures: 0 } });
+  });
+});
+
+test("each status is open, done well or done badly, and only the first may be in flight", () => {
+  const kinds = statuses.map((status) => [
+    status,
+    isOpen(status),
+    isInFlight(status),
+    isSatisfied(status),
+  ]);
+  expect(kinds).toEqual([
+    ["blocked", true, false, false],
+    ["ready", true, false, false],
+    ["dispatched", true, true, false],
+    ["running", true, true, false],
+    ["retrying", true, false, false],
+    ["failed", false, false, false],
+    ["cancelled", false, false, false],
+    ["succeeded", false, false, true],
+    ["skipped", false, false, true],
+  ]);
+});
