@@ -39,12 +39,12 @@ export interface GraphLayout {
   readonly edges: readonly PlacedEdge[];
 }
 
-export const NODE_HEIGHT = 96;
+export const NODE_HEIGHT = 100;
 const MIN_NODE_WIDTH = 132;
 const MAX_NODE_WIDTH = 230;
 const LANE_GAP = 12;
 const LANE_PADDING = 12;
-const LANE_HEADER = 44;
+const LANE_HEADER = 52;
 const COLUMN_GAP = 10;
 const ROW_GAP = 26;
 

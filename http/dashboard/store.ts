@@ -188,8 +188,11 @@ export function startStore(): void {
     stream.refresh();
   });
   const finished = computed(() => {
-    const workflow = run.value?.workflow;
-    return workflow !== undefined && isOver(workflow) ? workflow.id : undefined;
+    const { workflow, graph, tasks } = run.value ?? {};
+    if (workflow === undefined || !isOver(workflow)) return undefined;
+    // The last task writes the report; before it ran there is none to ask for.
+    const last = tasks?.get(graph?.stages.at(-1)?.tasks.at(-1) ?? "");
+    return last !== undefined && last.attempt > 0 ? workflow.id : undefined;
   });
   effect(() => {
     if (finished.value !== undefined) loadReport(finished.value).catch(showUnexpected);

@@ -114,7 +114,7 @@ function NoRun(): JSX.Element {
   }
   if (workflowId.value === undefined) {
     return (
-      <Empty title="Nothing has run yet" action={<StartButton />}>
+      <Empty title="Nothing has run yet" action={<StartButton isFirst />}>
         Phase 1 takes a message archive through eighteen tasks: profile, migrate, compress, remove
         duplicates, validate. Without an archive of yours it works on the sample.
       </Empty>

@@ -29,6 +29,13 @@ const LABELS: Readonly<Record<Control, string>> = {
   cancel: "Cancel…",
 };
 
+const TONES: Readonly<Record<Control, string>> = {
+  pause: "",
+  resume: "primary",
+  retry: "primary",
+  cancel: "quiet",
+};
+
 export function RunCard(props: { run: Run }): JSX.Element {
   const { workflow } = props.run;
   const lasted = durationBetween(workflow.startedAt, workflow.finishedAt, nowMs.value);
@@ -105,14 +112,14 @@ function Controls(props: { id: string; status: WorkflowStatus }): JSX.Element {
         <button
           key={name}
           type="button"
-          class={name === "cancel" ? "quiet" : ""}
+          class={TONES[name]}
           disabled={pending.value !== null}
           onClick={() => press(name)}
         >
           {pending.value === name ? "One moment…" : LABELS[name]}
         </button>
       ))}
-      {ALLOWED[props.status].length <= 1 && <StartButton />}
+      {ALLOWED[props.status].length <= 1 && <StartButton isFirst={props.status === "completed"} />}
       <dialog ref={dialog} aria-labelledby="cancel-title">
         <h2 id="cancel-title">Cancel this run?</h2>
         <p>
@@ -133,7 +140,7 @@ function Controls(props: { id: string; status: WorkflowStatus }): JSX.Element {
 }
 
 /** Shown only while nothing runs. */
-export function StartButton(): JSX.Element | null {
+export function StartButton(props: { isFirst: boolean }): JSX.Element | null {
   const busy = [...model.value.workflows.values()].some((workflow) =>
     ["pending", "running", "paused"].includes(workflow.status),
   );
@@ -141,7 +148,7 @@ export function StartButton(): JSX.Element | null {
   return (
     <button
       type="button"
-      class="primary"
+      class={props.isFirst ? "primary" : ""}
       disabled={pending.value !== null}
       onClick={() => void startPhase("phase1")}
     >

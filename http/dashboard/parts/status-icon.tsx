@@ -75,7 +75,7 @@ export function StatusIcon(props: {
           r={RADIUS}
           class={fraction === undefined ? "turning" : "arc"}
           stroke-dasharray={`${filled} ${TURN}`}
-          transform="rotate(-90 8 8)"
+          transform={fraction === undefined ? undefined : "rotate(-90 8 8)"}
         />
       )}
     </svg>
