@@ -31,6 +31,7 @@ export interface NodeSystemOptions {
   readonly definitions: ReadonlyMap<string, AgentDefinition>;
   readonly log: Log;
   readonly isStopping: () => boolean;
+  readonly server: () => SystemStatus["server"];
 }
 
 const noRuns: Readonly<Record<WorkflowStatus, number>> = {
@@ -77,7 +78,7 @@ export function createNodeSystem(options: NodeSystemOptions): System {
         ...readiness(),
         database: options.database,
         queue: { kind: options.queue.type },
-        server: null,
+        server: options.server(),
         workflows: { ...noRuns, ...(await workflows.views.counts()) },
         agents: {
           total: states.length,

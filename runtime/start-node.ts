@@ -32,9 +32,9 @@ import { createCoordination } from "./bus/coordination.ts";
 import type { Config } from "./config.ts";
 import { createLiveHub } from "./live-hub.ts";
 import { createNodeSystem } from "./node-system.ts";
-import type { QueueBackend } from "./queue/job-queue.ts";
-import type { System } from "./system.ts";
 import { startNodeWorkflows } from "./node-workflows.ts";
+import type { QueueBackend } from "./queue/job-queue.ts";
+import type { System, SystemStatus } from "./system.ts";
 import { viewOfAgent } from "./views.ts";
 import { startAgents } from "./worker/agent-pool.ts";
 
@@ -53,8 +53,8 @@ export interface RunningNode {
   readonly system: System;
   /** Resolves when the node cannot go on; it must then be stopped. */
   readonly lost: Promise<Error>;
-  /** Tells other processes (`--status`) where the API answers. */
-  announce(url: string): Promise<void>;
+  /** Tells other processes (`--status`), and the status itself, where the API answers. */
+  announce(server: { readonly url: string; readonly kind: "uws" | "node" }): Promise<void>;
   /** Tasks in hand are aborted and repeated by the next start; safe to call twice. */
   stop(): Promise<void>;
 }
@@ -229,6 +229,7 @@ async function start(
     () => root.stop(),
   );
   let stopping: Promise<void> | undefined;
+  let server: SystemStatus["server"] = null;
   return {
     system: createNodeSystem({
       nodeId,
@@ -245,13 +246,17 @@ async function start(
       definitions,
       log,
       isStopping: () => stopping !== undefined,
+      server: () => server,
     }),
     lost: root.exited.then((exit) => {
       if (stopping !== undefined) return never();
       const cause = exit.type === "abnormal" ? exit.error.message : "the root supervisor ended";
       return new Error(`Cannot go on: ${cause}`);
     }),
-    announce: (url) => lock.update({ url }),
+    announce: async ({ url, kind }) => {
+      server = { kind };
+      await lock.update({ url });
+    },
     stop: () => {
       stopping ??= cleanUp();
       return stopping;

@@ -4,9 +4,9 @@
  * @module
  */
 
-import type { ErrorRecord, Json } from "../machines/error-code.ts";
 import type { Grant } from "../actors/define-agent.ts";
 import type { Progress } from "../actors/ports.ts";
+import type { ErrorRecord, Json } from "../machines/error-code.ts";
 
 export type WorkflowStatus =
   | "pending"

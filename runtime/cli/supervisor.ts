@@ -109,7 +109,7 @@ async function serve(node: RunningNode, config: Config, context: Context): Promi
     log: context.log,
   });
   context.parts.push({ name: "http", stop: () => server.close() });
-  await node.announce(server.url);
+  await node.announce(server);
   return server.url;
 }
 
