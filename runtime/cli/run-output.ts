@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { TaskView } from "../system.ts";
 import { type ConsoleScreen, openConsoleScreen } from "./console-screen.ts";
 import { MIN_COLUMNS, renderView } from "./console-view.ts";
 import { taskLineOf } from "./plain-view.ts";
@@ -78,13 +79,18 @@ export function createRunOutput(options: OutputOptions): RunOutput {
   return { line, note, record, follow: isLive ? followLive : followLines };
 }
 
-/** One line, or one record, for each start and end of a task. */
+/** One line, or one record, for each start and end of a task; first for what was there already. */
 function lineListener(line: RunOutput["line"], record: RunOutput["record"]): RunListener {
-  return ({ workflow }, change) => {
-    if (change === undefined) return;
-    const text = taskLineOf(change.before, change.after);
+  let told = false;
+  const tell = (workflowId: string, before: TaskView | undefined, task: TaskView): void => {
+    const text = taskLineOf(before, task);
     if (text === undefined) return;
     line(`${new Date().toTimeString().slice(0, 8)} ${text}`);
-    record({ type: "task", workflowId: workflow.id, task: change.after });
+    record({ type: "task", workflowId, task });
+  };
+  return ({ workflow, tasks }, change) => {
+    if (change !== undefined) tell(workflow.id, change.before, change.after);
+    else if (!told) for (const task of tasks.values()) tell(workflow.id, undefined, task);
+    told = true;
   };
 }
