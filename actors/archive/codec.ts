@@ -38,9 +38,9 @@ export function codecId(codec: { readonly name: string; readonly level: number }
  */
 export async function openCodec(id: string): Promise<Codec> {
   const match = /^(zstd|brotli|gzip|deflate|xz|kanzi):(\d{1,2})$/.exec(id);
-  const [, name, digits] = match ?? [];
+  const [, name = "", digits] = match ?? [];
   const level = Number(digits);
-  switch (name ?? "") {
+  switch (name) {
     case "zstd":
       return await openZstdCodec(level);
     case "brotli":

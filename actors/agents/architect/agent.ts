@@ -7,8 +7,8 @@
 import { defineAgent } from "../../define-agent.ts";
 import { arriving } from "../../workflows/phase1/week-barrier.ts";
 import { adaptStorageForCompression } from "./adapt-storage-for-compression.ts";
-import { designPostgresqlSchema } from "./design-postgresql-schema.ts";
 import { designDeduplicationSystem } from "./design-deduplication-system.ts";
+import { designPostgresqlSchema } from "./design-postgresql-schema.ts";
 
 export const architect = defineAgent({
   name: "ARCHITECT",
@@ -20,8 +20,8 @@ export const architect = defineAgent({
   permissions: { read: true, net: true, sys: true },
   dependsOn: ["DIRECTOR"],
   capabilities: {
-    design_deduplication_system: designDeduplicationSystem,
+    design_deduplication_system: arriving(designDeduplicationSystem),
     design_postgresql_schema: arriving(designPostgresqlSchema),
-    adapt_storage_for_compression: adaptStorageForCompression,
+    adapt_storage_for_compression: arriving(adaptStorageForCompression),
   },
 });

@@ -6,8 +6,8 @@
 
 import { defineAgent } from "../../define-agent.ts";
 import { arriving } from "../../workflows/phase1/week-barrier.ts";
-import { setupPostgresqlCluster } from "./setup-postgresql-cluster.ts";
 import { deployRedisCluster } from "./deploy-redis-cluster.ts";
+import { setupPostgresqlCluster } from "./setup-postgresql-cluster.ts";
 
 export const infrastructure = defineAgent({
   name: "INFRASTRUCTURE",
@@ -19,7 +19,7 @@ export const infrastructure = defineAgent({
   permissions: { read: true, write: true, net: true, sys: true },
   dependsOn: [],
   capabilities: {
-    deploy_redis_cluster: deployRedisCluster,
+    deploy_redis_cluster: arriving(deployRedisCluster),
     setup_postgresql_cluster: arriving(setupPostgresqlCluster),
   },
 });

@@ -7,8 +7,8 @@
 import { defineAgent } from "../../define-agent.ts";
 import { arriving } from "../../workflows/phase1/week-barrier.ts";
 import { establishPerformanceBaseline } from "./establish-performance-baseline.ts";
-import { integrateKanziCompression } from "./integrate-kanzi-compression.ts";
 import { implementDeduplicationEngine } from "./implement-deduplication-engine.ts";
+import { integrateKanziCompression } from "./integrate-kanzi-compression.ts";
 
 export const optimizer = defineAgent({
   name: "OPTIMIZER",
@@ -20,8 +20,8 @@ export const optimizer = defineAgent({
   permissions: { read: true, write: true, net: true, sys: true, run: true, ffi: true },
   dependsOn: ["DATABASE", "INFRASTRUCTURE"],
   capabilities: {
-    implement_deduplication_engine: implementDeduplicationEngine,
+    implement_deduplication_engine: arriving(implementDeduplicationEngine),
     establish_performance_baseline: arriving(establishPerformanceBaseline),
-    integrate_kanzi_compression: integrateKanziCompression,
+    integrate_kanzi_compression: arriving(integrateKanziCompression),
   },
 });

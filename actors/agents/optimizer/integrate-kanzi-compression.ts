@@ -35,7 +35,7 @@ const candidateCodecs = [
   "kanzi:5",
 ] as const;
 
-const trialLimits = { bodies: 192, bytes: 1_500_000, bytesPerBody: 1_000_000 };
+const trialLimits = { bodies: 128, bytes: 1_000_000, bytesPerBody: 1_000_000 };
 const trainingLimits = { bodies: 2_400, bytes: 8_000_000, bytesPerBody: 64_000 };
 
 const trialSchema = z.object({
@@ -53,8 +53,8 @@ const trialSchema = z.object({
 const input = z.object({
   /** Share of the raw bytes to save. */
   targetSpaceSaved: z.number().min(0).max(1).default(0.65),
-  /** Compressing everything should take no longer than this on one thread. */
-  budgetMs: z.number().positive().default(12_000),
+  /** Raw MB (1,000,000 bytes) that one thread should compress in a second at least. */
+  targetMbPerS: z.number().positive().default(10),
 });
 
 const output = z.object({
@@ -153,7 +153,7 @@ async function choose(
   });
   const pick = pickCodec(trials, {
     spaceSaved: goal.targetSpaceSaved,
-    budgetMs: goal.budgetMs,
+    compressMbPerS: goal.targetMbPerS,
     totalBytes: samples.totalBytes,
   });
   return await keepChoice(ctx, pick, dictionary, {

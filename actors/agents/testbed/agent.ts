@@ -5,8 +5,11 @@
  */
 
 import { defineAgent } from "../../define-agent.ts";
+import { arriving } from "../../workflows/phase1/week-barrier.ts";
 import { castVote } from "./cast-vote.ts";
+import { runComprehensiveIntegrationTests } from "./run-comprehensive-integration-tests.ts";
 import { testCompressionPerformance } from "./test-compression-performance.ts";
+import { testDeduplicationAccuracy } from "./test-deduplication-accuracy.ts";
 
 export const testbed = defineAgent({
   name: "TESTBED",
@@ -26,7 +29,9 @@ export const testbed = defineAgent({
   },
   dependsOn: ["DATABASE", "INFRASTRUCTURE"],
   capabilities: {
-    test_compression_performance: testCompressionPerformance,
+    test_deduplication_accuracy: arriving(testDeduplicationAccuracy),
+    test_compression_performance: arriving(testCompressionPerformance),
+    run_comprehensive_integration_tests: arriving(runComprehensiveIntegrationTests),
     cast_vote: castVote,
   },
 });
