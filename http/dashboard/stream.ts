@@ -58,6 +58,9 @@ export function startStream(options: StreamOptions): Stream {
     };
   }
 
+  // The browser knows at once that its network went; the socket would find out much later.
+  addEventListener("offline", () => socket?.close());
+
   setInterval(() => {
     if (socket?.readyState !== WebSocket.OPEN) return;
     if (!isHeard) return socket.close();
