@@ -22,7 +22,7 @@ server=$!
   while read -r line <&3; do :; done
   left=${FAST_SHUTDOWN_LIMIT_SECONDS}
   # Again every second: a signal sent before the server listens for it is lost.
-  while [ $left -gt 0 ] && kill -INT $server 2>/dev/null; do sleep 1; left=$((left - 1)); done
+  while [ $left -gt 0 ] && kill -INT $server 2>/dev/null; do sleep 1 >/dev/null 2>&1 3<&-; left=$((left - 1)); done
   kill -QUIT $server 2>/dev/null
 } &
 watcher=$!

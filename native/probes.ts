@@ -20,7 +20,10 @@ export interface ProcessFacts {
 }
 
 export interface ProcessProbe {
-  /** Facts since the last call, or since the opening. */
+  /**
+   * Facts since the last call, or since the opening. The monitor begins anew with the turn after
+   * the call, so a block within the very turn of the call is not seen.
+   */
   read(): ProcessFacts;
   close(): void;
 }

@@ -4,11 +4,12 @@
  * @module
  */
 
+import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeAll, beforeEach, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from "vitest";
 import { openSql } from "../../db/client.ts";
 import {
   type EmbeddedPostgres,
@@ -20,15 +21,23 @@ import { isAlive, noServerOn } from "../support/postgres-processes.ts";
 
 let supervisor = "";
 let dataDir = "";
+/** A data folder with an empty database, copied to where the making of one is not the subject. */
+let template = "";
+const socketDirs: string[] = [];
 const children: Child[] = [];
 const servers: EmbeddedPostgres[] = [];
 
 beforeAll(async () => {
   supervisor = await bundle("native/programs/postgres-supervisor.ts");
+  template = await mkdtemp(join(tmpdir(), "spectra-pg-template-"));
+  await chmod(template, 0o711);
+  await (await startEmbeddedPostgres({ dataDir: template })).stop();
 });
+afterAll(() => rm(template, { recursive: true, force: true }));
 beforeEach(async () => {
   dataDir = await mkdtemp(join(tmpdir(), "spectra-pg-"));
   await chmod(dataDir, 0o711);
+  execFileSync("cp", ["-a", `${template}/.`, dataDir]);
 });
 afterEach(async () => {
   for (const server of servers.splice(0)) await server.stop();
@@ -37,8 +46,16 @@ afterEach(async () => {
     await child.ended;
   }
   await noServerOn(dataDir);
-  await rm(dataDir, { recursive: true, force: true });
+  // A killed supervisor cannot tidy up, and these have no next start that would.
+  for (const folder of [dataDir, ...socketDirs.splice(0)]) {
+    await rm(folder, { recursive: true, force: true });
+  }
 });
+
+async function removeDatabase(): Promise<void> {
+  await rm(join(dataDir, "postgres"), { recursive: true });
+  await rm(join(dataDir, "postgres.secret"));
+}
 
 async function start(listen: "socket" | "loopback" = "socket"): Promise<EmbeddedPostgres> {
   const server = await startEmbeddedPostgres({ dataDir, listen });
@@ -51,7 +68,9 @@ async function startSupervisor(): Promise<{ child: Child; target: PostgresTarget
   children.push(child);
   const ready = await child.next();
   if (ready["type"] !== "ready") throw new Error(JSON.stringify(ready));
-  return { child, target: ready["target"] as PostgresTarget, pid: Number(ready["pid"]) };
+  const target = ready["target"] as PostgresTarget;
+  if (target.type === "socket") socketDirs.push(target.socketDir);
+  return { child, target, pid: Number(ready["pid"]) };
 }
 
 /** Runs statements on a connection of their own; the rows of the last one. */
@@ -70,6 +89,7 @@ const WRITE = ["create table if not exists kept(n int)", "insert into kept value
 const COUNT = "select count(*)::int as n from kept";
 
 it("startEmbeddedPostgres() serves a safe, portable database on a private socket", async () => {
+  await removeDatabase();
   const server = await start();
   expect(server.created).toBe(true);
   expect(server.version).toMatch(/^18\./);
@@ -200,6 +220,7 @@ it("startEmbeddedPostgres() is not deceived by an old note whose number is in us
 });
 
 it("startEmbeddedPostgres() builds again what was half built", async () => {
+  await removeDatabase();
   await mkdir(join(dataDir, "postgres", "base"), { recursive: true });
   await writeFile(join(dataDir, "postgres", "PG_VERSION"), "18\n");
   await mkdir(join(dataDir, "postgres.new-0000", "base"), { recursive: true });
@@ -211,6 +232,7 @@ it("startEmbeddedPostgres() builds again what was half built", async () => {
 });
 
 it("startEmbeddedPostgres() leaves a database alone that is not ours or of another version", async () => {
+  await removeDatabase();
   await mkdir(join(dataDir, "postgres"), { recursive: true });
   await writeFile(join(dataDir, "postgres", "postmaster.opts"), "");
   await expect(start()).rejects.toMatchObject({ code: "DATA_DIR_FOREIGN" });
@@ -222,6 +244,7 @@ it("startEmbeddedPostgres() leaves a database alone that is not ours or of anoth
 });
 
 it("startEmbeddedPostgres() survives initdb being cut off at any moment", async () => {
+  await removeDatabase();
   for (const afterMs of [150, 400, 700, 900]) {
     const child = startChild(supervisor, [dataDir]);
     await new Promise((resolve) => setTimeout(resolve, afterMs));
@@ -253,6 +276,7 @@ it("startEmbeddedPostgres() says why the server refused to start", async () => {
 });
 
 it("startEmbeddedPostgres() places its socket within the system's limit for any folder", async () => {
+  await removeDatabase();
   const long = join(dataDir, "x".repeat(120), "y".repeat(120));
   const server = await startEmbeddedPostgres({ dataDir: long });
   servers.push(server);
