@@ -7,6 +7,7 @@
 import { and, eq, inArray, sql } from "drizzle-orm";
 import type { Json } from "../machines/error-code.ts";
 import type { Database } from "./database.ts";
+import { toJsonb } from "./jsonb.ts";
 import { definitions, tasks, workflows } from "./schema/workflows.ts";
 
 export interface AttemptRow {
@@ -82,7 +83,7 @@ export function createAttemptRepo(db: Database): AttemptRepo {
     },
     checkpoint: async ({ workflowId, taskKey, attempt }, data) => {
       const rows = await db.execute(sql`
-        update spectra.tasks set checkpoint = ${JSON.stringify(data)}::jsonb
+        update spectra.tasks set checkpoint = ${toJsonb(data)}::jsonb
         where workflow_id = ${workflowId} and key = ${taskKey} and attempt = ${attempt}
           and status in ('dispatched', 'running') returning 1`);
       return rows.length > 0;

@@ -16,6 +16,7 @@ export interface NodeRepo {
    * the caller holds the lock of the data folder that the id comes from: their leases end now.
    */
   register(incarnation: string, nodeId: string): Promise<void>;
+  /** Brings the lease back, too, when another node has removed its row meanwhile; not after `release`. */
   renew(incarnation: string): Promise<void>;
   /** Incarnations whose lease holds. */
   alive(): Promise<ReadonlySet<string>>;
@@ -25,8 +26,11 @@ export interface NodeRepo {
 }
 
 export function createNodeRepo(db: Database): NodeRepo {
+  /** Node ids of the incarnations that this repo registered. */
+  const registered = new Map<string, string>();
   return {
     register: async (incarnation, nodeId) => {
+      registered.set(incarnation, nodeId);
       await db.transaction(async (tx) => {
         await tx.execute(sql`delete from spectra.nodes where node_id = ${nodeId}
           or expires_at < now() - interval '1 day'`);
@@ -35,9 +39,11 @@ export function createNodeRepo(db: Database): NodeRepo {
       });
     },
     renew: async (incarnation) => {
-      await db.execute(sql`update spectra.nodes
-        set expires_at = now() + ${nodeLeaseMs} * interval '1 millisecond'
-        where incarnation = ${incarnation}`);
+      const nodeId = registered.get(incarnation);
+      if (nodeId === undefined) return;
+      await db.execute(sql`insert into spectra.nodes (incarnation, node_id, expires_at)
+        values (${incarnation}, ${nodeId}, now() + ${nodeLeaseMs} * interval '1 millisecond')
+        on conflict (incarnation) do update set expires_at = excluded.expires_at`);
     },
     alive: async () => {
       const rows = await db.execute<{ incarnation: string }>(
@@ -46,14 +52,17 @@ export function createNodeRepo(db: Database): NodeRepo {
       return new Set(rows.map(({ incarnation }) => incarnation));
     },
     release: async (incarnation) => {
+      registered.delete(incarnation);
       await db.execute(sql`delete from spectra.nodes where incarnation = ${incarnation}`);
     },
     clusterId: async () => {
-      const [row] = await db.execute<{ id: string }>(sql`
-        with made as (
-          insert into spectra.cluster (id) select gen_random_uuid()::text
-          where not exists (select 1 from spectra.cluster) returning id)
-        select id from made union all select id from spectra.cluster limit 1`);
+      const [row] = await db.transaction(async (tx) => {
+        // Nodes that start together must agree on one name.
+        await tx.execute(sql`lock table spectra.cluster in share row exclusive mode`);
+        await tx.execute(sql`insert into spectra.cluster (id) select gen_random_uuid()::text
+          where not exists (select 1 from spectra.cluster)`);
+        return await tx.execute<{ id: string }>(sql`select id from spectra.cluster`);
+      });
       if (row === undefined)
         throw new Error("Cannot name the database: the server returned no row");
       return row.id;

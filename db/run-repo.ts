@@ -80,7 +80,7 @@ export function createRunRepo(db: Database): RunRepo {
     adopt: async (id, incarnation) => {
       await db.execute(sql`
         update spectra.workflows set owner = ${incarnation}, epoch = epoch + 1
-        where id = ${id} and (owner is null or not exists (
+        where id = ${id} and owner is distinct from ${incarnation} and (owner is null or not exists (
           select 1 from spectra.nodes n where n.incarnation = owner and n.expires_at > now()))`);
     },
   };

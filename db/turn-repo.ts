@@ -8,6 +8,7 @@ import { eq, sql } from "drizzle-orm";
 import type { Json } from "../machines/error-code.ts";
 import type { JournalDraft, RunState, TaskState } from "../machines/run-turn.ts";
 import type { Database } from "./database.ts";
+import { toJsonb } from "./jsonb.ts";
 import { mailbox } from "./schema/workflows.ts";
 
 /** Another node owns these runs now; nothing of the batch was written. */
@@ -77,11 +78,6 @@ export interface TurnRepo {
   /** Effects of owned runs that were committed and not performed. */
   outgoing(incarnation: string): Promise<readonly Outgoing[]>;
   performed(outboxIds: readonly number[]): Promise<void>;
-}
-
-/** Postgres cannot store U+0000 in text or jsonb; task outputs may carry it. */
-function toJsonb(value: unknown): string {
-  return JSON.stringify(value).replaceAll("\\u0000", "\\ufffd");
 }
 
 export function createTurnRepo(db: Database): TurnRepo {

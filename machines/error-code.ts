@@ -55,19 +55,29 @@ function codeOf(value: object): string | undefined {
 /** Turns anything thrown into a record. Never throws. Unknown values are retryable. */
 export function toErrorRecord(thrown: unknown, depth = 0): ErrorRecord {
   if (!(thrown instanceof Error) && !isErrorLike(thrown)) {
-    return { name: "Error", message: String(thrown), code: "UNEXPECTED", retryable: true };
+    return { name: "Error", message: textOf(thrown), code: "UNEXPECTED", retryable: true };
   }
   const retryable = (thrown as { retryable?: unknown }).retryable;
   return {
     name: thrown.name,
-    message: thrown.message,
+    message: typeof thrown.message === "string" ? thrown.message : textOf(thrown.message),
     code: codeOf(thrown) ?? "UNEXPECTED",
     retryable: typeof retryable === "boolean" ? retryable : true,
-    ...(thrown.stack === undefined ? {} : { stack: thrown.stack.slice(0, 4_000) }),
+    ...(typeof thrown.stack !== "string" ? {} : { stack: thrown.stack.slice(0, 4_000) }),
     ...(thrown.cause === undefined || depth >= 4
       ? {}
       : { cause: toErrorRecord(thrown.cause, depth + 1) }),
   };
+}
+
+/** `String` throws for an object without a prototype. */
+function textOf(value: unknown): string {
+  if (typeof value !== "object" || value === null) return String(value);
+  try {
+    return JSON.stringify(value) ?? "undefined";
+  } catch {
+    return Object.prototype.toString.call(value);
+  }
 }
 
 function isErrorLike(value: unknown): value is Error {

@@ -11,14 +11,10 @@ import type { TurnRepo } from "../db/turn-repo.ts";
 import type { ViewRepo } from "../db/view-repo.ts";
 import type { Json } from "../machines/error-code.ts";
 import { initialRun } from "../machines/run-turn.ts";
-import {
-  checkDefinition,
-  compileDefinition,
-  type FindAgent,
-  parseDefinition,
-} from "./engine/definition.ts";
+import { checkDefinition, compileDefinition, type FindAgent } from "./engine/definition.ts";
 import type { Engine } from "./engine/engine.ts";
 import { isTerminal } from "./engine/owned-run.ts";
+import { parseDefinition } from "./engine/parse-definition.ts";
 import type { TaskRunner } from "./engine/task-runner.ts";
 import {
   type Actor,
@@ -96,7 +92,11 @@ export function createWorkflowService(options: WorkflowServiceOptions): Workflow
   }
 
   /** Posts a command and resolves once the owner applied it; the post itself makes it durable. */
-  async function command(id: string, event: Readonly<Record<string, Json>>, by: Actor): Promise<WorkflowView> {
+  async function command(
+    id: string,
+    event: Readonly<Record<string, Json>>,
+    by: Actor,
+  ): Promise<WorkflowView> {
     await required(id);
     await runs.adopt(id, options.incarnation);
     const commandId = randomUUID();

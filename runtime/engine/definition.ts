@@ -1,68 +1,19 @@
 /**
- * Reads a workflow definition: checks it whole, hashes it, and compiles it for the engine's core.
+ * A workflow definition for the engine: checked whole, hashed, and compiled for its core.
  *
  * @module
  */
 
 import { createHash } from "node:crypto";
-import { z } from "zod";
 import type { AgentDefinition } from "../../actors/define-agent.ts";
-import type { WorkflowDefinition } from "../../actors/define-workflow.ts";
+import type { TaskDefinition, WorkflowDefinition } from "../../actors/define-workflow.ts";
+import { toJsonb } from "../../db/jsonb.ts";
 import type { Json } from "../../machines/error-code.ts";
 import { createPlan, type PlanTask, type RunPlan } from "../../machines/run-plan.ts";
 import { RequestError } from "../system.ts";
 
 /** Tasks of one definition at most. */
 const maxTasks = 20_000;
-
-const name = z.string().min(1).max(100);
-const retry = z.strictObject({
-  attempts: z.int().min(1).max(1_000).optional(),
-  backoff: z.enum(["fixed", "exponential"]).optional(),
-  initialMs: z.int().min(0).max(86_400_000).optional(),
-  maxMs: z.int().min(0).max(86_400_000).optional(),
-});
-const task = z.strictObject({
-  do: z.string().regex(/^[A-Z][A-Z0-9-]*\.[a-z][a-z0-9_]*$/, "must look like AGENT.action"),
-  title: z.string().max(200),
-  after: z.array(name).max(1_000).optional(),
-  with: z.record(z.string(), z.json()).optional(),
-  priority: z
-    .union([z.literal(1), z.literal(2), z.literal(3), z.literal(4), z.literal(5)])
-    .optional(),
-  retry: retry.optional(),
-  timeouts: z
-    .strictObject({
-      startToCloseMs: z
-        .int()
-        .min(1)
-        .max(7 * 86_400_000)
-        .optional(),
-    })
-    .optional(),
-  onFailure: z.enum(["fail", "skip"]).optional(),
-});
-const stage = z.strictObject({ title: z.string().max(200), tasks: z.record(name, task) });
-const place = z.strictObject({
-  type: z.literal("final").optional(),
-  invoke: z.strictObject({ src: name, id: name, onDone: name, onError: name }).optional(),
-});
-const definitionSchema = z.strictObject({
-  id: name.regex(/^[a-z][a-z0-9-]*$/, "must be lower case letters, digits and hyphens"),
-  title: z.string().max(200),
-  params: z.array(name).max(100),
-  maxParallel: z.int().min(1).max(10_000),
-  statechart: z.strictObject({ initial: name, states: z.record(name, place) }),
-  stages: z.record(name, stage),
-});
-/** The short form for the API: tasks without stages. */
-const dagSchema = z.strictObject({
-  id: definitionSchema.shape.id,
-  title: z.string().max(200).optional(),
-  params: z.array(name).max(100).optional(),
-  maxParallel: z.int().min(1).max(10_000).optional(),
-  tasks: z.record(name, task.extend({ title: z.string().max(200).optional() })),
-});
 
 interface Field {
   readonly pointer: string;
@@ -78,49 +29,6 @@ export interface CompiledDefinition {
 }
 
 export type FindAgent = (name: string) => AgentDefinition | undefined;
-
-/**
- * Parses the JSON of a definition (stages and statechart, or the short form with `tasks`).
- * @throws {RequestError} `INVALID` with the path of every mistake of the shape.
- */
-export function parseDefinition(body: Json): WorkflowDefinition {
-  const isShort = typeof body === "object" && body !== null && "tasks" in body;
-  const parsed = isShort ? dagSchema.safeParse(body) : definitionSchema.safeParse(body);
-  if (!parsed.success) {
-    throw new RequestError(
-      "INVALID",
-      "Cannot accept the workflow: its definition is malformed",
-      parsed.error.issues.map((issue) => ({
-        pointer: `/workflow/${issue.path.join("/")}`,
-        detail: issue.message,
-      })),
-    );
-  }
-  if (!("tasks" in parsed.data)) return parsed.data as WorkflowDefinition;
-  const short = parsed.data;
-  const title = short.title ?? short.id;
-  const tasks = Object.fromEntries(
-    Object.entries(short.tasks).map(([key, value]) => [
-      key,
-      { ...value, title: value.title ?? key },
-    ]),
-  );
-  return {
-    id: short.id,
-    title,
-    params: short.params ?? [],
-    maxParallel: short.maxParallel ?? 8,
-    statechart: {
-      initial: "main",
-      states: {
-        main: { invoke: { src: "main", id: "main", onDone: "completed", onError: "failed" } },
-        completed: { type: "final" },
-        failed: { type: "final" },
-      },
-    },
-    stages: { main: { title, tasks: tasks as WorkflowDefinition["stages"][string]["tasks"] } },
-  };
-}
 
 /** Compiles without checking against the agents: for a stored definition, which was checked before. */
 export function compileDefinition(definition: WorkflowDefinition): CompiledDefinition {
@@ -195,7 +103,7 @@ function checkInput(
   input: Readonly<Record<string, Json>>,
 ): Field[] {
   const missing = definition.params
-    .filter((key) => !(key in input))
+    .filter((key) => !Object.hasOwn(input, key))
     .map((key) => ({ pointer: `/input/${key}`, detail: "is required" }));
   const unknown = Object.keys(input)
     .filter((key) => !definition.params.includes(key))
@@ -203,13 +111,19 @@ function checkInput(
       pointer: `/input/${key}`,
       detail: `is not an input of "${definition.id}"; inputs are ${definition.params.join(", ") || "none"}`,
     }));
-  return [...missing, ...unknown];
+  const unstorable = Object.entries(input)
+    .filter(([, value]) => toJsonb(value) !== JSON.stringify(value))
+    .map(([key]) => ({
+      pointer: `/input/${key}`,
+      detail: "holds U+0000 or half a surrogate pair, which the database cannot store",
+    }));
+  return [...missing, ...unknown, ...unstorable];
 }
 
 function checkStatechart({ statechart, stages }: WorkflowDefinition): Field[] {
   const fields: Field[] = [];
   const { initial, states } = statechart;
-  if (states[initial] === undefined) {
+  if (!Object.hasOwn(states, initial)) {
     fields.push({
       pointer: "/workflow/statechart/initial",
       detail: `names no state: "${initial}"`,
@@ -217,21 +131,30 @@ function checkStatechart({ statechart, stages }: WorkflowDefinition): Field[] {
   }
   const reachable = new Set([initial]);
   for (const state of reachable) {
-    const config = states[state];
+    const config = Object.hasOwn(states, state) ? states[state] : undefined;
     const pointer = `/workflow/statechart/states/${state}`;
-    if (config === undefined || config.type === "final") continue;
+    if (config === undefined) continue;
+    if (config.type === "final") {
+      if (state !== "completed" && state !== "failed") {
+        fields.push({
+          pointer,
+          detail: 'is a final state: its name must be "completed" or "failed"',
+        });
+      }
+      continue;
+    }
     if (config.invoke === undefined) {
       fields.push({ pointer, detail: "is a dead end: neither final nor invoking a stage" });
       continue;
     }
-    if (stages[config.invoke.src] === undefined) {
+    if (!Object.hasOwn(stages, config.invoke.src)) {
       fields.push({
         pointer: `${pointer}/invoke/src`,
         detail: `names no stage: "${config.invoke.src}"`,
       });
     }
     for (const target of [config.invoke.onDone, config.invoke.onError]) {
-      if (states[target] === undefined) {
+      if (!Object.hasOwn(states, target)) {
         fields.push({ pointer: `${pointer}/invoke`, detail: `leads to no state: "${target}"` });
       } else {
         reachable.add(target);
@@ -243,14 +166,51 @@ function checkStatechart({ statechart, stages }: WorkflowDefinition): Field[] {
     if (!reachable.has(state) && states[state]?.type !== "final") {
       fields.push({ pointer: `/workflow/statechart/states/${state}`, detail: "cannot be reached" });
     }
+    if (statesAfter(statechart, state).has(state)) {
+      const detail = "leads back to itself; each stage runs once";
+      fields.push({ pointer: `/workflow/statechart/states/${state}`, detail });
+    }
   }
   return fields;
+}
+
+/** States that the chart can be in after it has left `state`. */
+function statesAfter(
+  { states }: WorkflowDefinition["statechart"],
+  state: string,
+): ReadonlySet<string> {
+  const next = (from: string): string[] => {
+    const invoke = Object.hasOwn(states, from) ? states[from]?.invoke : undefined;
+    return invoke === undefined ? [] : [invoke.onDone, invoke.onError];
+  };
+  const after = new Set(next(state));
+  for (const one of after) for (const target of next(one)) after.add(target);
+  return after;
+}
+
+/** Tells whether a task of stage `late` can begin after stage `early` has ended. */
+function stageOrder({ statechart }: WorkflowDefinition): (early: string, late: string) => boolean {
+  const later = new Map<string, ReadonlySet<string>>();
+  const stageOf = (state: string) => statechart.states[state]?.invoke?.src;
+  return (early, late) => {
+    const known =
+      later.get(early) ??
+      new Set(
+        Object.keys(statechart.states)
+          .filter((state) => stageOf(state) === early)
+          .flatMap((state) => [...statesAfter(statechart, state)])
+          .map((state) => stageOf(state) ?? ""),
+      );
+    later.set(early, known);
+    return known.has(late);
+  };
 }
 
 function allTasks(definition: WorkflowDefinition) {
   return Object.entries(definition.stages).flatMap(([stageName, { tasks }]) =>
     Object.entries(tasks).map(([key, value]) => ({
       key,
+      stage: stageName,
       task: value,
       pointer: `/workflow/stages/${stageName}/tasks/${key}`,
     })),
@@ -275,40 +235,75 @@ function checkTasks(definition: WorkflowDefinition, findAgent: FindAgent): Field
     const agent = findAgent(agentName);
     if (agent === undefined) {
       fields.push({ pointer: `${pointer}/do`, detail: `names no agent: "${agentName}"` });
-    } else if (agent.capabilities[action] === undefined) {
+    } else if (!Object.hasOwn(agent.capabilities, action)) {
       const actions = Object.keys(agent.capabilities).join(", ");
       fields.push({
         pointer: `${pointer}/do`,
         detail: `${agentName} has no action "${action}"; it has ${actions}`,
       });
     }
-    for (const dependency of value.after ?? []) {
-      if (!keys.has(dependency)) {
-        fields.push({ pointer: `${pointer}/after`, detail: `names no task: "${dependency}"` });
+    for (const { kind, name } of refsOf(value.with ?? {})) {
+      if (kind === "param" && !definition.params.includes(name)) {
+        const detail = `reads no input of the workflow: "${name}"`;
+        fields.push({ pointer: `${pointer}/with`, detail });
       }
     }
-    for (const reference of refsOf(value.with ?? {})) {
-      if (reference.kind === "param" && !definition.params.includes(reference.name)) {
-        fields.push({
-          pointer: `${pointer}/with`,
-          detail: `reads no input of the workflow: "${reference.name}"`,
-        });
+  }
+  return [...fields, ...checkOrder(definition)];
+}
+
+/** What a task waits for, and whose output it reads, must be able to end before it begins. */
+function checkOrder(definition: WorkflowDefinition): Field[] {
+  const all = allTasks(definition);
+  const byKey = new Map(all.map((entry) => [entry.key, entry]));
+  const precedes = stageOrder(definition);
+  const fields: Field[] = [];
+  for (const { stage, task: value, pointer } of all) {
+    for (const dependency of value.after ?? []) {
+      const other = byKey.get(dependency);
+      if (other === undefined) {
+        fields.push({ pointer: `${pointer}/after`, detail: `names no task: "${dependency}"` });
+      } else if (other.stage !== stage && !precedes(other.stage, stage)) {
+        const detail = `waits for "${dependency}", whose stage "${other.stage}" does not come before`;
+        fields.push({ pointer: `${pointer}/after`, detail });
       }
-      if (reference.kind === "output" && !keys.has(reference.name)) {
+    }
+    let before: ReadonlySet<string> | undefined;
+    for (const { kind, name } of refsOf(value.with ?? {})) {
+      if (kind !== "output") continue;
+      const other = byKey.get(name);
+      if (other === undefined) {
         fields.push({
           pointer: `${pointer}/with`,
-          detail: `reads the output of no task: "${reference.name}"`,
+          detail: `reads the output of no task: "${name}"`,
         });
+      } else if (!value.after?.includes(name) && !precedes(other.stage, stage)) {
+        before ??= tasksBefore(value.after ?? [], byKey);
+        if (before.has(name)) continue;
+        const detail = `reads the output of "${name}" without waiting for it`;
+        fields.push({ pointer: `${pointer}/with`, detail });
       }
     }
   }
   return fields;
 }
 
+/** The tasks that a task waits for, at any distance. */
+function tasksBefore(
+  after: readonly string[],
+  byKey: ReadonlyMap<string, { readonly task: TaskDefinition }>,
+): ReadonlySet<string> {
+  const before = new Set(after);
+  for (const key of before) for (const next of byKey.get(key)?.task.after ?? []) before.add(next);
+  return before;
+}
+
 /** Kahn: what is left when nothing more can be taken away stands on a cycle, or waits for one. */
 function checkCycles(definition: WorkflowDefinition): Field[] {
+  const all = allTasks(definition);
+  const keys = new Set(all.map(({ key }) => key));
   const open = new Map(
-    allTasks(definition).map(({ key, task: value }) => [key, new Set(value.after ?? [])]),
+    all.map(({ key, task: value }) => [key, new Set(value.after?.filter((one) => keys.has(one)))]),
   );
   const dependents = new Map<string, string[]>();
   for (const [key, after] of open) {

@@ -178,6 +178,8 @@ export function createTaskRunner(options: TaskRunnerOptions): TaskRunner {
       { type: "task.started", taskKey, attempt, node: incarnation, by: incarnation },
       `${id}/started`,
     );
+    // Awaited below; a failure before that is no unhandled rejection.
+    started.catch(() => undefined);
     const outcome = await execute(key, row, signal).catch(
       (error: unknown): AgentOutcome => ({ type: "failed", error: toErrorRecord(error) }),
     );
@@ -261,7 +263,7 @@ function plainKey({ workflowId, taskKey, attempt }: AttemptKey): AttemptKey {
 
 function findTask(definition: WorkflowDefinition, key: string) {
   for (const { tasks } of Object.values(definition.stages)) {
-    if (tasks[key] !== undefined) return tasks[key];
+    if (Object.hasOwn(tasks, key)) return tasks[key];
   }
   return undefined;
 }

@@ -22,6 +22,8 @@ const lockDurationMs = 2_000;
 const stalledIntervalMs = 1_000;
 /** Ours is the only count that may fail a task: BullMQ must never give up on a job by itself. */
 const maxStalledCount = 1_000_000;
+/** How long the Redis server may take to accept, and to answer, at start. */
+const probeTimeoutMs = 3_000;
 /** Connections of the PostgreSQL backend: two for commands, one that listens. */
 export const queueConnections = 3;
 
@@ -110,7 +112,9 @@ async function openPostgres(
 async function probeRedis(url: string): Promise<void> {
   const probe = new Redis(url, {
     lazyConnect: true,
-    connectTimeout: 3_000,
+    connectTimeout: probeTimeoutMs,
+    // A port that accepts and then says nothing must not be waited for.
+    commandTimeout: probeTimeoutMs,
     retryStrategy: () => null,
   });
   let reason = "";
@@ -130,8 +134,11 @@ async function probeRedis(url: string): Promise<void> {
   }
 }
 
+/** Only what names the server: user, password and options are left out. */
 function withoutPassword(url: string): string {
-  return url.replace(/\/\/[^@/]*@/, "//");
+  if (!URL.canParse(url)) return "the address in REDIS_URL";
+  const { protocol, host, pathname } = new URL(url);
+  return `${protocol}//${host}${pathname}`;
 }
 
 export class QueueError extends Error {
