@@ -240,7 +240,7 @@ function createConfig(values: Values, cwd: string): Config {
     host: get("dashboard.host") ?? "127.0.0.1",
     port: get("dashboard.port") ?? 5_000,
     dashboard: get("dashboard.interface") ?? "console",
-    consoleUpdateMs: Math.round((get("dashboard.update_frequency") ?? 1) * 1_000),
+    consoleUpdateMs: Math.round((get("dashboard.update_frequency") ?? 0.5) * 1_000),
     archive: archive === undefined ? undefined : absoluteArchive(archive, baseOf("archive")),
     logLevel: get("log_level") ?? "warn",
     warnings: Object.freeze(warningsOf(values)),

@@ -5,12 +5,11 @@
  */
 
 /** Control characters and escape codes: a task's message must not move the cursor. */
-// oxlint-disable-next-line no-control-regex
 const unprintable = /\u001b\[[0-9;?]*[A-Za-z]|[\u0000-\u001f\u007f-\u009f]/g;
 /** Characters that take two cells: East Asian wide forms and emoji (Unicode TR11, TR51). */
 const wide =
   /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|\p{Emoji_Presentation}/u;
-const combining = /^[\p{Mn}\p{Me}\u200d\ufe0f]$/u;
+const combining = /^(?:\p{Mn}|\p{Me}|\u200d|\ufe0f)$/u;
 
 /** The text on one line, without anything that a terminal would act on. */
 export function printable(text: string): string {

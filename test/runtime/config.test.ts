@@ -40,7 +40,7 @@ describe("loadConfig()", () => {
       host: "127.0.0.1",
       port: 5000,
       dashboard: "console",
-      consoleUpdateMs: 1000,
+      consoleUpdateMs: 500,
       archive: undefined,
       logLevel: "warn",
       warnings: [],
@@ -150,13 +150,13 @@ describe("loadConfig()", () => {
 });
 
 test("docs/configuration.md lists every key with its variable, and what has no effect", () => {
-  const rows = readFileSync(new URL("../../docs/configuration.md", import.meta.url), "utf8").split(
-    "\n",
-  );
+  const text = readFileSync(new URL("../../docs/configuration.md", import.meta.url), "utf8");
+  const rows = text.split("\n").map((line) => line.split("|").map((cell) => cell.trim()));
   for (const key of settingKeys) {
     const { env, noEffect } = settingOf(key);
-    const row = rows.find((line) => line.startsWith(`| \`${key}\` | \`${env}\` |`));
+    const row = rows.find((cells) => cells[1] === `\`${key}\`` && cells[2] === `\`${env}\``);
     expect(row, key).toBeDefined();
-    expect(row?.includes("**no effect yet**"), key).toBe(noEffect !== undefined);
+    const isListedAsIdle = row?.some((cell) => cell.startsWith("**no effect yet**")) ?? false;
+    expect(isListedAsIdle, key).toBe(noEffect !== undefined);
   }
 });

@@ -1,0 +1,12 @@
+/**
+ * What the package `spectra-orchestrator` exports: how agents and workflows are written.
+ *
+ * @module
+ */
+
+export type { AgentDefinition, Capability, Permissions } from "../actors/define-agent.ts";
+export { capability, defineAgent } from "../actors/define-agent.ts";
+export type { TaskDefinition, WorkflowDefinition } from "../actors/define-workflow.ts";
+export { defineStatechart, defineWorkflow, output, param } from "../actors/define-workflow.ts";
+export type { AgentContext } from "../actors/ports.ts";
+export { AgentError, type Json } from "../machines/error-code.ts";

@@ -1,0 +1,141 @@
+/** The command line as a child process: exit codes and messages of what needs no node. */
+
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import { type AddressInfo, createServer as createTcpServer, type Server } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { ensureBuilt } from "../../support/build.ts";
+
+const main = fileURLToPath(new URL("../../../dist/runtime/main.js", import.meta.url));
+let folder: string;
+
+beforeAll(async () => {
+  await ensureBuilt();
+  folder = await mkdtemp(join(tmpdir(), "spectra-cli-"));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+interface Result {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+async function run(args: readonly string[], env: Record<string, string> = {}): Promise<Result> {
+  const child = spawn(process.execPath, [main, ...args], {
+    cwd: folder,
+    env: { PATH: process.env["PATH"] ?? "", ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let [stdout, stderr] = ["", ""];
+  child.stdout.on("data", (chunk: Buffer) => (stdout += chunk.toString()));
+  child.stderr.on("data", (chunk: Buffer) => (stderr += chunk.toString()));
+  const [code] = (await once(child, "close")) as [number | null];
+  return { code, stdout, stderr };
+}
+
+/** One failing command: its exit code, what stderr says, nothing on stdout, no stack. */
+async function check(
+  args: readonly string[],
+  code: number,
+  ...says: readonly string[]
+): Promise<void> {
+  const result = await run(args);
+  for (const part of says) expect(result.stderr).toContain(part);
+  expect(result.stderr).not.toMatch(/^\s+at /m);
+  expect(result.stdout).toBe("");
+  expect(result.code).toBe(code);
+}
+
+async function listen(server: Server): Promise<number> {
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return (server.address() as AddressInfo).port;
+}
+
+describe("usage errors exit with 2", () => {
+  test.each([
+    [["--phsae", "1"], "Did you mean --phase?"],
+    [["supervisor", "--phase", "5"], "The phases are 1, 2, 3 and 4."],
+    [["supervisor", "--phase", "3"], "Phase 3 is not available yet"],
+    [["--demo", "--phase", "1"], "cannot be used with"],
+    [["--dashboard", "terminal"], "not available yet"],
+    [["--host", "0.0.0.0"], "refused until authentication exists"],
+    [["--archive", "mail.db"], '"sqlite:FILE"'],
+    [["--config", "none.json"], "none.json cannot be read: there is no such file"],
+    [["run", "phase1", "--input", "[1]"], "It must be a JSON object."],
+    [["show"], "missing required argument 'run'"],
+    [["agents", "--url", "nonsense"], "http://127.0.0.1:5000"],
+  ])("%j", async (args, says) => check(args, 2, says));
+
+  test("of a file, the environment and a flag, all at once", async () => {
+    const file = join(folder, "bad.json");
+    await writeFile(file, '{ "dashboard": { "prot": 1 } }');
+    const { code, stderr } = await run(["--config", file, "--port", "x"], {
+      SPECTRA_LOG_LEVEL: "loud",
+    });
+    expect(stderr).toContain("3 problems");
+    for (const part of ['"dashboard.prot" is unknown', "SPECTRA_LOG_LEVEL", "--port is"]) {
+      expect(stderr).toContain(part);
+    }
+    expect(code).toBe(2);
+  });
+});
+
+describe("what cannot be done exits with 1", () => {
+  test("a status when no supervisor runs", () =>
+    check(["--status", "--data-dir", "nobody"], 1, "No supervisor runs on the data folder"));
+
+  test("a verb when nothing listens at the URL", async () => {
+    const server = createTcpServer();
+    const port = await listen(server);
+    server.close();
+    await once(server, "close");
+    await check(["agents", "--url", `http://127.0.0.1:${port}`], 1, "Cannot reach the supervisor");
+  });
+
+  test("a port that is taken, before anything starts", async () => {
+    const server = createTcpServer();
+    const port = await listen(server);
+    await check(
+      ["--port", String(port), "--data-dir", "taken"],
+      1,
+      `Cannot listen on 127.0.0.1:${port}`,
+    );
+    server.close();
+  });
+
+  test("an archive that is not there", () =>
+    check(
+      ["--phase", "1", "--archive", "sqlite:none.db"],
+      1,
+      "Cannot read the archive",
+      "none.db",
+    ));
+
+  test("a request that the supervisor refuses, with its code", async () => {
+    const problem = { detail: 'Cannot find workflow "x"', code: "NOT_FOUND" };
+    const server = createServer((_, response) => {
+      response.writeHead(404, { "content-type": "application/problem+json" });
+      response.end(JSON.stringify(problem));
+    });
+    const url = `http://127.0.0.1:${await listen(server)}`;
+    await check(["show", "x", "--url", url], 1, 'Cannot find workflow "x" (NOT_FOUND)');
+    server.close();
+  });
+});
+
+test("--version and --help exit with 0 and speak on stdout", async () => {
+  const version = await run(["--version"]);
+  expect([version.code, version.stdout]).toEqual([0, expect.stringMatching(/^\d+\.\d+\.\d+\n$/)]);
+  const help = await run(["supervisor", "--help"]);
+  expect(help.code).toBe(0);
+  for (const flag of ["--phase", "--status", "--demo", "--archive", "--data-dir", "--port"]) {
+    expect(help.stdout).toContain(flag);
+  }
+});
