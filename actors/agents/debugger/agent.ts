@@ -5,7 +5,9 @@
  */
 
 import { defineAgent } from "../../define-agent.ts";
+import { arriving } from "../../workflows/phase1/week-barrier.ts";
 import { inspectTables } from "./inspect-tables.ts";
+import { validatePerformanceTargets } from "./validate-performance-targets.ts";
 
 export const debuggerAgent = defineAgent({
   name: "DEBUGGER",
@@ -17,6 +19,7 @@ export const debuggerAgent = defineAgent({
   permissions: { net: true },
   dependsOn: [],
   capabilities: {
+    validate_performance_targets: arriving(validatePerformanceTargets),
     inspect_tables: inspectTables,
   },
 });

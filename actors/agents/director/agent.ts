@@ -7,6 +7,7 @@
 import { defineAgent } from "../../define-agent.ts";
 import { arriving } from "../../workflows/phase1/week-barrier.ts";
 import { castVote } from "./cast-vote.ts";
+import { conductPhase1Review } from "./conduct-phase1-review.ts";
 import { createPhase1Strategy } from "./create-phase1-strategy.ts";
 import { divideWork } from "./divide-work.ts";
 
@@ -21,6 +22,7 @@ export const director = defineAgent({
   dependsOn: [],
   capabilities: {
     create_phase1_strategy: arriving(createPhase1Strategy),
+    conduct_phase1_review: conductPhase1Review,
     cast_vote: castVote,
     divide_work: divideWork,
   },

@@ -5,6 +5,7 @@
  */
 
 import { defineAgent } from "../../define-agent.ts";
+import { arriving } from "../../workflows/phase1/week-barrier.ts";
 import { analyzeCompressionOptimization } from "./analyze-compression-optimization.ts";
 
 export const hardwareIntel = defineAgent({
@@ -26,6 +27,6 @@ export const hardwareIntel = defineAgent({
   },
   dependsOn: [],
   capabilities: {
-    analyze_compression_optimization: analyzeCompressionOptimization,
+    analyze_compression_optimization: arriving(analyzeCompressionOptimization),
   },
 });

@@ -5,6 +5,7 @@
  */
 
 import { defineAgent } from "../../define-agent.ts";
+import { arriving } from "../../workflows/phase1/week-barrier.ts";
 import { callVote } from "./call-vote.ts";
 import { closeBarrier } from "./close-barrier.ts";
 import { collectFindings } from "./collect-findings.ts";
@@ -21,7 +22,7 @@ export const projectorchestrator = defineAgent({
   permissions: {},
   dependsOn: ["DIRECTOR"],
   capabilities: {
-    coordinate_phase1_execution: coordinatePhase1Execution,
+    coordinate_phase1_execution: arriving(coordinatePhase1Execution),
     open_barrier: openBarrier,
     close_barrier: closeBarrier,
     call_vote: callVote,

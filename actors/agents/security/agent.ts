@@ -5,6 +5,7 @@
  */
 
 import { defineAgent } from "../../define-agent.ts";
+import { arriving } from "../../workflows/phase1/week-barrier.ts";
 import { arriveAtBarrier } from "../arrive-at-barrier.ts";
 import { castVote } from "./cast-vote.ts";
 import { scanText } from "./scan-text.ts";
@@ -20,7 +21,7 @@ export const security = defineAgent({
   permissions: { net: true },
   dependsOn: [],
   capabilities: {
-    validate_security_compliance: validateSecurityCompliance,
+    validate_security_compliance: arriving(validateSecurityCompliance),
     scan_text: scanText,
     cast_vote: castVote,
     arrive_at_barrier: arriveAtBarrier,

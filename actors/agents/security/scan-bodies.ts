@@ -80,7 +80,7 @@ export async function scanBodies(ctx: AgentContext) {
 function readPage(ctx: AgentContext, after: string): Promise<HashedRef[]> {
   return ctx.sql<HashedRef[]>`
     select id::text as id, body_bytes as "sizeBytes", body_sha256 as sha256
-    from archive.messages where id > ${after} order by id limit ${PAGE_ROWS}`;
+    from archive.messages m where m.id > ${after} order by m.id limit ${PAGE_ROWS}`;
 }
 
 /** What lies in an overlap is counted in the part that it ends in, hence once. */

@@ -7,7 +7,10 @@
 import type { Capability } from "../../define-agent.ts";
 import type { AgentContext } from "../../ports.ts";
 
-/** Agents by week, with the key of the last task that each has in it. */
+/**
+ * Agents by week, with the key of the task after which each arrives: its last one of the week.
+ * The DIRECTOR comes to all of them in its review, last, and sees who is missing.
+ */
 export const weekArrivals: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   week1: {
     DIRECTOR: "phase1_strategic_planning",
@@ -22,12 +25,14 @@ export const weekArrivals: Readonly<Record<string, Readonly<Record<string, strin
     OPTIMIZER: "kanzi_cpp_integration",
     ARCHITECT: "storage_layer_adaptation",
     TESTBED: "compression_performance_testing",
+    DIRECTOR: "phase1_completion_review",
   },
   week3: {
     ARCHITECT: "deduplication_system_design",
     INFRASTRUCTURE: "redis_cache_deployment",
     OPTIMIZER: "deduplication_implementation",
     TESTBED: "deduplication_testing",
+    DIRECTOR: "phase1_completion_review",
   },
   week4: {
     TESTBED: "system_integration_testing",

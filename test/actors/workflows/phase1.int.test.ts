@@ -1,0 +1,197 @@
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { agentDefinitions } from "../../../actors/agents/registry.ts";
+import { phase1 } from "../../../actors/workflows/phase1/phase1.ts";
+import { weekArrivals, weekBarrierId } from "../../../actors/workflows/phase1/week-barrier.ts";
+import type { Json } from "../../../machines/error-code.ts";
+import { createCoordinationTables } from "../../support/coordination-tables.ts";
+import { sampleUrl, smallSampleUrl } from "../../support/migrated-archive.ts";
+import { createTestDatabase, type TestDatabase } from "../../support/postgres.ts";
+import { createTestSystem, runStage, type TestSystem } from "../../support/run-workflow.ts";
+
+const limit = Number(process.env["SPECTRA_TEST_MAILS"] ?? 600);
+let db: TestDatabase;
+let dataDir: string;
+let system: TestSystem;
+const outputs = new Map<string, Json>();
+const workflowId = "wf-phase1";
+const overrides = () => ({
+  workflowId,
+  host: { dataDir, embeddedDatabase: false, redisUrl: undefined },
+});
+
+beforeAll(async () => {
+  db = await createTestDatabase();
+  dataDir = await mkdtemp(join(tmpdir(), "spectra-phase1-"));
+  await createCoordinationTables(db.sql);
+  const archive = limit > 6_000 ? await sampleUrl() : await smallSampleUrl(limit);
+  system = createTestSystem(db.sql, agentDefinitions);
+  for (const stage of Object.values(phase1.stages)) {
+    await runStage(system, stage, outputs, { archive }, overrides());
+  }
+}, 180_000);
+afterAll(async () => {
+  await db.drop();
+  await rm(dataDir, { recursive: true, force: true });
+});
+
+interface Check {
+  readonly name: string;
+  readonly passed: boolean;
+  readonly figures: Record<string, number>;
+}
+const checks = () =>
+  (outputs.get("system_integration_testing") as unknown as { checks: Check[] }).checks;
+const figures = (name: string) => checks().find((check) => check.name === name)?.figures;
+
+interface Review {
+  readonly report: {
+    readonly result: string;
+    readonly archive: Record<string, number>;
+    readonly criteria: { name: string; measured: number; required: number; met: boolean }[];
+    readonly vote: { outcome: string; ballots: { voter: string; approve: boolean }[] };
+    readonly weeks: { missing: string[] }[];
+    readonly tasks: { key: string }[];
+  };
+  readonly markdown: string;
+  readonly files: { json: string; markdown: string };
+}
+const review = () => outputs.get("phase1_completion_review") as unknown as Review;
+
+test("run_comprehensive_integration_tests passes every check on the live archive", () => {
+  expect(checks().map((check) => [check.name, check.passed])).toEqual([
+    ["ingest", true],
+    ["read", true],
+    ["search", true],
+    ["deduplicate", true],
+    ["concurrent load", true],
+    ["killed transaction", true],
+    ["clean up", true],
+  ]);
+  expect(figures("ingest")).toMatchObject({ migrated: 50, rejected: 0 });
+  expect(figures("deduplicate")).toMatchObject({ together: 50 });
+  expect(figures("concurrent load")).toMatchObject({ reads: 450, written: 20, torn: 0 });
+});
+
+test("run_comprehensive_integration_tests leaves the archive as it was", async () => {
+  const [counts] = await db.sql`
+    select (select count(*)::int from archive.messages) as messages,
+      (select count(*)::int from archive.signatures) as signatures,
+      (select count(*)::int from archive.migrations) as runs,
+      (select count(*)::int from archive.users where source_id like ${`${workflowId}%`}) as users`;
+  const { clusters } = outputs.get("deduplication_implementation") as { clusters: number };
+  expect(counts).toEqual({ messages: limit, signatures: limit, runs: 1, users: 0 });
+  expect(figures("clean up")).toMatchObject({ clusters });
+});
+
+test("validate_performance_targets times every query and explains the slowest", () => {
+  const result = outputs.get("performance_validation") as {
+    queries: { name: string; p50Ms: number; speedup: number; baselineP50Ms: number | null }[];
+    readSpeedup: number;
+    explained: { slowestStep: string; executionMs: number }[];
+  };
+  expect(result.queries).toHaveLength(6);
+  for (const query of result.queries) expect(query.baselineP50Ms, query.name).not.toBeNull();
+  expect(result.readSpeedup).toBe(Math.min(...result.queries.map((query) => query.speedup)));
+  expect(result.explained.length).toBeGreaterThanOrEqual(2);
+  for (const { slowestStep } of result.explained) expect(slowestStep).not.toBe("");
+});
+
+test("validate_security_compliance reads every body and finds the designed grants", () => {
+  const result = outputs.get("security_validation") as {
+    findings: { area: string; detail: string }[];
+    integrity: { bodies: number; damagedBodies: number };
+    messages: { counts: { emailAddress: number } };
+  };
+  expect(result.integrity).toMatchObject({ bodies: limit, damagedBodies: 0 });
+  expect(result.findings.filter((finding) => finding.area === "grants")).toEqual([]);
+  expect(result.messages.counts.emailAddress).toBeGreaterThan(limit);
+});
+
+test("conduct_phase1_review measures every criterion and says which are met", () => {
+  const { criteria, result } = review().report;
+  expect(criteria.map((criterion) => criterion.name)).toEqual([
+    "compression_space_saved",
+    "deduplication_accuracy",
+    "read_speedup",
+  ]);
+  for (const { measured, required, met } of criteria) expect(met).toBe(measured >= required);
+  const missed = criteria.some((criterion) => !criterion.met);
+  expect(result).toBe(missed ? "accepted_with_misses" : "accepted");
+});
+
+test("conduct_phase1_review holds a vote that two of three decide", () => {
+  const { vote } = review().report;
+  expect(vote.outcome).toBe("accepted");
+  expect(vote.ballots.filter((ballot) => ballot.approve).length).toBeGreaterThanOrEqual(2);
+});
+
+test("conduct_phase1_review meets all agents at the barriers of the weeks and frees the reservation", async () => {
+  expect(review().report.weeks).toEqual(
+    ["week1", "week2", "week3", "week4"].map((week) => ({ week, missing: [] })),
+  );
+  expect(await system.coordination.reserved()).toEqual({ cpu: 0, memoryMb: 0 });
+});
+
+test("conduct_phase1_review writes the report as JSON and Markdown", async () => {
+  const { report, markdown, files } = review();
+  expect(JSON.parse(await readFile(files.json, "utf8"))).toEqual(report);
+  expect(await readFile(files.markdown, "utf8")).toBe(markdown);
+  expect(report.archive).toMatchObject({ read: limit, migrated: limit, rejected: 0 });
+  expect(report.tasks.map((task) => task.key).toSorted()).toEqual(
+    [...outputs.keys()].filter((key) => key !== "phase1_completion_review").toSorted(),
+  );
+});
+
+test("PROJECTORCHESTRATOR reports the plan and the DIRECTOR its review on the bus", () => {
+  const events = system.messages.map(({ topic, body }) => [
+    topic,
+    (body as { event: string }).event,
+  ]);
+  expect(events).toEqual([
+    ["phase1.progress", "phase.coordinated"],
+    ["phase1.progress", "phase.reviewed"],
+  ]);
+});
+
+async function reviewAgain(id: string, change: (results: Results) => void): Promise<Review> {
+  const results = structuredClone(Object.fromEntries(outputs)) as Results;
+  change(results);
+  for (const [week, arrivals] of Object.entries(weekArrivals)) {
+    const barrier = weekBarrierId(id, week);
+    await system.coordination.createBarrier(barrier, Object.keys(arrivals), 60_000);
+    for (const agent of Object.keys(arrivals)) {
+      await system.coordination.arriveAtBarrier(barrier, agent);
+    }
+  }
+  const ctx = { ...overrides(), workflowId: id };
+  const output = await system.call("DIRECTOR", "conduct_phase1_review", { results } as Json, ctx);
+  return output as unknown as Review;
+}
+type Results = Record<string, Record<string, unknown>>;
+
+test("conduct_phase1_review reports a missed criterion as missed", async () => {
+  const { report, markdown } = await reviewAgain("wf-missed", (results) => {
+    results["performance_validation"]!["readSpeedup"] = 2;
+  });
+  expect(report.result).toBe("accepted_with_misses");
+  expect(markdown).toContain("| read_speedup | 10 times | 2 times | **missed** |");
+});
+
+test("conduct_phase1_review is rejected by the vote when the records contradict it", async () => {
+  const { report, markdown } = await reviewAgain("wf-rejected", (results) => {
+    results["database_migration_execution"]!["migrated"] = limit + 1;
+  });
+  expect(report.result).toBe("rejected_by_vote");
+  expect(markdown).toContain("Result: **rejected by vote**");
+});
+
+test("conduct_phase1_review reports who did not arrive at a week's barrier", async () => {
+  const results = Object.fromEntries(outputs) as Json;
+  const ctx = { ...overrides(), workflowId: "wf-alone" };
+  const output = await system.call("DIRECTOR", "conduct_phase1_review", { results }, ctx);
+  const { weeks } = (output as unknown as Review).report;
+  expect(weeks[3]?.missing).toEqual(["DEBUGGER", "SECURITY", "TESTBED"]);
+});
