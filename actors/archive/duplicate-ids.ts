@@ -9,19 +9,22 @@
 
 import type { Sql } from "postgres";
 import { checksumSql } from "./migration-batch.ts";
+import { holdRun, type OwnedRun } from "./migration-run.ts";
 
 /**
  * Moves later records to `archive.rejects` as `DUPLICATE_ID`. With `keep`, only those whose body equals the
  * body of an earlier one of that id; others stay as `<id>#2`, `<id>#3`…. Idempotent; one transaction.
  *
  * @returns How many were moved.
+ * @throws {AgentError} `RUN_LOST`
  */
 export async function settleDuplicateIds(
   sql: Sql,
-  run: { readonly runId: string; readonly idBase: number },
+  run: OwnedRun,
   sameId: "reject" | "keep",
 ): Promise<number> {
   return sql.begin(async (tx) => {
+    await holdRun(tx, run);
     await tx`
       create temporary table same_ids on commit drop as
       select id, sent_at, source_id, batch,

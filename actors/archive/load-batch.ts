@@ -12,27 +12,22 @@ import { AgentError } from "../../machines/error-code.ts";
 import { type CopyField, copyRows } from "./copy-rows.ts";
 import type { DimensionIds } from "./dimension-ids.ts";
 import { batchChecksum, indexableId, type MigrationBatch } from "./migration-batch.ts";
+import { holdRun, type OwnedRun } from "./migration-run.ts";
 
-export interface LoadTarget {
-  readonly sql: Sql;
-  readonly runId: string;
-  readonly idBase: number;
-}
-
-/** Resolves with false when another attempt has loaded the batch already. */
+/**
+ * Resolves with false when the batch was loaded already.
+ *
+ * @throws {AgentError} `RUN_LOST`
+ */
 export async function loadBatch(
-  { sql, runId, idBase }: LoadTarget,
+  sql: Sql,
+  run: OwnedRun,
   batch: MigrationBatch,
   ids: DimensionIds,
 ): Promise<boolean> {
+  const { runId, idBase } = run;
   return sql.begin(async (tx) => {
-    const run = await tx`select 1 from archive.migrations where run_id = ${runId} for key share`;
-    if (run.length === 0) {
-      throw new AgentError(
-        "RUN_REMOVED",
-        `Cannot go on with migration "${runId}": it was removed or replaced by another run`,
-      );
-    }
+    await holdRun(tx, run);
     const inserted = await tx`
       insert into archive.batches
         (run_id, batch, first_position, last_position, read, migrated, rejected, checksum)

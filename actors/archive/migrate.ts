@@ -68,7 +68,7 @@ export interface MigrationResult extends RunTotals {
  * removes the run, so that nothing half-done stays.
  *
  * @throws {AgentError} What `openSource` throws, `DISK_FULL` and `DATABASE_UNAVAILABLE` (retryable),
- * `ARCHIVE_CHANGED`, `RUN_REMOVED`, `MIGRATION_MISMATCH`
+ * `ARCHIVE_CHANGED`, `RUN_LOST`, `MIGRATION_MISMATCH`
  */
 export async function migrateArchive(
   host: MigrationHost,
@@ -78,10 +78,7 @@ export async function migrateArchive(
   try {
     return await migrateSource(host, options, source);
   } catch (error) {
-    const known = databaseError(`migrate "${options.archive}"`, error);
-    const isFinal = known instanceof AgentError && !known.retryable && !host.signal.aborted;
-    if (isFinal && known.code !== "RUN_REMOVED") await removeRun(host.sql, options.runId);
-    throw known;
+    throw databaseError(`migrate "${options.archive}"`, error);
   } finally {
     source.close();
   }
@@ -99,6 +96,24 @@ async function migrateSource(
     source: options.archive,
     replace: options.replace,
   });
+  try {
+    return await loadAndVerify(host, options, source, run, startedMs);
+  } catch (error) {
+    const known = databaseError(`migrate "${options.archive}"`, error);
+    const isFinal = known instanceof AgentError && !known.retryable;
+    if (isFinal && !host.signal.aborted) await removeRun(sql, run.runId, run.owner);
+    throw known;
+  }
+}
+
+async function loadAndVerify(
+  host: MigrationHost,
+  options: MigrationOptions,
+  source: ArchiveSource,
+  run: RunState,
+  startedMs: number,
+): Promise<MigrationResult> {
+  const { sql, clock } = host;
   await loadAll(host, options, source, run);
   const loadMs = clock.monotonicMs() - startedMs;
   const checksumsVerified = await verifyBatches(sql, run, {
@@ -112,7 +127,7 @@ async function migrateSource(
   await settleDuplicateIds(sql, run, source.sameId);
   const totals = await verifyTotals(sql, run.runId);
   host.signal.throwIfAborted();
-  await finishRun(sql, run.runId, totals);
+  await finishRun(sql, run, totals);
   await sql`analyze archive.messages, archive.bodies, archive.users, archive.conversations`;
   const durationMs = clock.monotonicMs() - startedMs;
   return {
@@ -135,13 +150,12 @@ async function loadAll(
   run: RunState,
 ): Promise<void> {
   const dimensions = createDimensionResolver(host.sql);
-  const target = { sql: host.sql, runId: run.runId, idBase: run.idBase };
   const inFlight = new Set<Promise<void>>();
   let failure: { error: unknown } | undefined;
   let { done } = run;
   const load = async (batch: MigrationBatch): Promise<void> => {
     try {
-      await loadBatch(target, batch, await dimensions.resolve(batch));
+      await loadBatch(host.sql, run, batch, await dimensions.resolve(batch));
       done += batch.records.length + batch.rejects.length;
       host.heartbeat(progress(done, source.expected));
     } catch (error) {

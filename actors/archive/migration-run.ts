@@ -4,6 +4,7 @@
  * @module
  */
 
+import { randomUUID } from "node:crypto";
 import type { Sql, TransactionSql } from "postgres";
 import { AgentError } from "../../machines/error-code.ts";
 import type { BatchStart } from "./migration-batch.ts";
@@ -11,9 +12,15 @@ import type { BatchStart } from "./migration-batch.ts";
 /** Ids that are left free for a run that has not finished yet; positions beyond are refused. */
 export const maxPositions = 1_000_000_000;
 
-export interface RunState {
+/** A run, as the attempt that owns it names it. */
+export interface OwnedRun {
   readonly runId: string;
   readonly idBase: number;
+  /** Changes with each attempt; only the newest one's is in the target. */
+  readonly owner: string;
+}
+
+export interface RunState extends OwnedRun {
   /** Where reading starts: behind the batches that are loaded without a gap. */
   readonly start: BatchStart;
   /** Batches behind a gap that are loaded too, with their last position. */
@@ -29,16 +36,19 @@ export interface BeginOptions {
   readonly replace: boolean;
 }
 
-/** Begins the run, or finds it again. */
+/** Begins the run, or takes it over from an earlier attempt, whose writes fail from then on. */
 export async function beginRun(sql: Sql, options: BeginOptions): Promise<RunState> {
   const { runId } = options;
+  const owner = randomUUID();
   const idBase = await sql.begin(async (tx) => {
     // Two runs that begin at once must not get the same ids.
     await tx`lock table archive.migrations in share row exclusive mode`;
     const [own] = await tx<{ id_base: string }[]>`
       select id_base from archive.migrations where run_id = ${runId}`;
     if (own !== undefined) {
-      await tx`update archive.migrations set finished_at = null where run_id = ${runId}`;
+      // Waits for batches that the earlier attempt is just loading: they hold the row.
+      await tx`
+        update archive.migrations set finished_at = null, owner = ${owner} where run_id = ${runId}`;
       return Number(own.id_base);
     }
     if (options.replace) {
@@ -52,11 +62,11 @@ export async function beginRun(sql: Sql, options: BeginOptions): Promise<RunStat
         coalesce((select max(id_base + case when finished_at is null then ${maxPositions}::bigint else read end)
           from archive.migrations), 0)) as base`;
     await tx`
-      insert into archive.migrations (run_id, source, id_base, started_at)
-      values (${runId}, ${options.source}, ${base}, now())`;
+      insert into archive.migrations (run_id, source, id_base, started_at, owner)
+      values (${runId}, ${options.source}, ${base}, now(), ${owner})`;
     return Number(base);
   });
-  return { runId, idBase, ...(await findLoaded(sql, runId)) };
+  return { runId, idBase, owner, ...(await findLoaded(sql, runId)) };
 }
 
 async function findLoaded(
@@ -98,24 +108,53 @@ export async function runTotals(sql: Sql | TransactionSql, runId: string): Promi
   };
 }
 
-/** @throws {AgentError} `RUN_REMOVED` */
-export async function finishRun(sql: Sql, runId: string, totals: RunTotals): Promise<void> {
+/**
+ * Keeps the run as it is until the transaction ends.
+ *
+ * @throws {AgentError} `RUN_LOST` When it was removed, or another attempt has taken it over.
+ */
+export async function holdRun(tx: TransactionSql, { runId, owner }: OwnedRun): Promise<void> {
+  const held = await tx`
+    select 1 from archive.migrations where run_id = ${runId} and owner = ${owner} for share`;
+  if (held.length === 0) throw runLost(runId);
+}
+
+function runLost(runId: string): AgentError {
+  return new AgentError(
+    "RUN_LOST",
+    `Cannot go on with migration "${runId}": it was removed, or another attempt has taken it over`,
+  );
+}
+
+/** @throws {AgentError} `RUN_LOST` */
+export async function finishRun(
+  sql: Sql,
+  { runId, owner }: OwnedRun,
+  totals: RunTotals,
+): Promise<void> {
   const updated = await sql`
     update archive.migrations set finished_at = now(), read = ${totals.read},
       migrated = ${totals.migrated}, rejected = ${totals.rejected}
-    where run_id = ${runId} returning run_id`;
-  if (updated.length === 0) {
-    throw new AgentError("RUN_REMOVED", `Cannot finish migration "${runId}": it was removed`);
-  }
+    where run_id = ${runId} and owner = ${owner} returning run_id`;
+  if (updated.length === 0) throw runLost(runId);
 }
 
-/** Removes all rows of the run, wherever its bodies are stored by now. Idempotent. */
-export async function removeRun(sql: Sql, runId: string): Promise<void> {
+/**
+ * Removes all rows of the run, wherever its bodies are stored by now. Idempotent.
+ *
+ * @param owner When given, a run that another attempt has taken over stays.
+ */
+export async function removeRun(sql: Sql, runId: string, owner?: string): Promise<void> {
   const [found] = await sql<{ exists: boolean }[]>`
     select to_regclass('archive.migrations') is not null as exists`;
   if (found?.exists !== true) return;
   await sql.begin(async (tx) => {
     await tx`lock table archive.migrations in share row exclusive mode`;
+    if (owner !== undefined) {
+      const own = await tx`
+        select 1 from archive.migrations where run_id = ${runId} and owner = ${owner}`;
+      if (own.length === 0) return;
+    }
     await deleteRun(tx, runId);
   });
 }

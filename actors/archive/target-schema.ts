@@ -9,10 +9,12 @@
 export const baseDdl: readonly string[] = [
   `create schema if not exists archive`,
   // One row per migrated source. `id_base`: message ids of this run are id_base + position.
+  // `owner`: token of the attempt that may write; the newest one has it.
   `create table if not exists archive.migrations (
     run_id text primary key, source text not null, id_base bigint not null,
     started_at timestamptz not null, finished_at timestamptz,
-    read bigint not null default 0, migrated bigint not null default 0, rejected bigint not null default 0)`,
+    read bigint not null default 0, migrated bigint not null default 0, rejected bigint not null default 0,
+    owner text)`,
   // One row per loaded batch, written in the transaction that loaded it: what makes the migration resumable.
   `create table if not exists archive.batches (
     run_id text not null, batch int not null, first_position bigint not null, last_position bigint not null,
