@@ -10,7 +10,18 @@
  */
 
 import { createHash } from "node:crypto";
-import { chown, lstat, mkdir, readFile, realpath, rename, stat, writeFile } from "node:fs/promises";
+import {
+  chmod,
+  chown,
+  lstat,
+  mkdir,
+  readdir,
+  readFile,
+  realpath,
+  rename,
+  stat,
+  writeFile,
+} from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Account, canEnter, ensureFolder, isRoot, unwritable } from "./folders.ts";
@@ -121,6 +132,7 @@ async function recordedHome(folder: string): Promise<string | undefined> {
 async function newHome(folder: string): Promise<string> {
   const account = await ownerOf(join(folder, "postgres"));
   if (await canEnter(folder, account)) return folder;
+  if ((await openFreshFolder(folder)) && (await canEnter(folder, account))) return folder;
   const home = join(SHARED_FOLDER, hashOf(folder));
   try {
     await mkdir(SHARED_FOLDER, { recursive: true, mode: 0o755 });
@@ -131,6 +143,18 @@ async function newHome(folder: string): Promise<string> {
     throw unwritable(home, error);
   }
   return home;
+}
+
+/**
+ * Lets other users pass through (not list) a private folder of root's that holds nothing yet but
+ * our locks, such as a new temporary one: there is nothing in it that the mode was to protect.
+ */
+async function openFreshFolder(folder: string): Promise<boolean> {
+  const { uid, mode } = await stat(folder);
+  const entries = await readdir(folder);
+  if (uid !== 0 || !entries.every((name) => name.endsWith(".lock"))) return false;
+  await chmod(folder, (mode & 0o777) | 0o011);
+  return true;
 }
 
 /** Account of an existing database that an ordinary user made, else `nobody`. */

@@ -138,6 +138,21 @@ describe.runIf(isRoot)("as several users", () => {
     expect(await run(script, copy)).toMatchObject({ code: "DATA_DIR_FOREIGN" });
   });
 
+  it("as root opens a private folder for passing through while it is empty, never later", async () => {
+    const script = await bundle(PROGRAM);
+    const empty = join(work, "empty");
+    await mkdir(empty, { mode: 0o700 });
+    expect(await run(script, empty)).toMatchObject({ type: "ready" });
+    expect((await stat(empty)).mode & 0o777).toBe(0o711);
+    expect(await readdir(empty)).toContain("postgres");
+    const filled = join(work, "filled");
+    await mkdir(join(filled, "letters"), { recursive: true });
+    await chmod(filled, 0o700);
+    expect(await run(script, filled)).toMatchObject({ type: "ready" });
+    folders.push((await readFile(join(filled, "postgres.location"), "utf8")).trim());
+    expect((await stat(filled)).mode & 0o777).toBe(0o700);
+  });
+
   it("as root with a private temporary folder puts the socket where it can be reached", async () => {
     const temporary = join(work, "private");
     await mkdir(temporary, { mode: 0o700 });
