@@ -138,9 +138,11 @@ function applyWaiting(): void {
     (next, frame) => applyFrame(next, frame, workflowId.peek(), now),
     model.peek(),
   );
-  const missed = frames.some((frame) => frame.type === "resync" || frame.type === "snapshot");
+  // After any break the journal is read anew: the reading before may have been cut off.
+  const missed = frames.some(({ type }) => ["resync", "snapshot", "resumed"].includes(type));
   const id = workflowId.peek();
-  if (missed && id !== undefined) loadJournal(id).catch(showUnexpected);
+  const isKnown = id !== undefined && model.peek().run?.workflow.id === id;
+  if (missed && isKnown) loadJournal(id).catch(showUnexpected);
 }
 
 function schedule(frame: ServerFrame): void {
@@ -153,6 +155,8 @@ function schedule(frame: ServerFrame): void {
 }
 
 function showUnexpected(error: unknown): void {
+  // The state of the connection says that already, and it ends by itself.
+  if (error instanceof ApiError && error.code === "UNREACHABLE") return;
   const text = error instanceof Error ? error.message : String(error);
   notice.value = { tone: "bad", text };
 }

@@ -42,6 +42,7 @@ export function startStream(options: StreamOptions): Stream {
     socket = opened;
     isHeard = true;
     opened.onmessage = ({ data }) => {
+      if (socket !== opened) return;
       isHeard = true;
       waitMs = FIRST_WAIT_MS;
       options.onState("live");
@@ -50,20 +51,29 @@ export function startStream(options: StreamOptions): Stream {
       options.onFrame(frame);
     };
     opened.onclose = () => {
-      if (socket !== opened) return;
-      options.onState("reconnecting");
-      // Spread, so that many pages do not come back in the same moment.
-      setTimeout(connect, waitMs * (0.75 + Math.random() / 2));
-      waitMs = Math.min(LONGEST_WAIT_MS, waitMs * 2);
+      if (socket === opened) lose();
     };
   }
 
+  /** Gives the connection up at once: a closing handshake with a server that is gone takes minutes. */
+  function lose(): void {
+    const lost = socket;
+    socket = undefined;
+    lost?.close();
+    options.onState("reconnecting");
+    // Spread, so that many pages do not come back in the same moment.
+    setTimeout(connect, waitMs * (0.75 + Math.random() / 2));
+    waitMs = Math.min(LONGEST_WAIT_MS, waitMs * 2);
+  }
+
   // The browser knows at once that its network went; the socket would find out much later.
-  addEventListener("offline", () => socket?.close());
+  addEventListener("offline", () => {
+    if (socket !== undefined) lose();
+  });
 
   setInterval(() => {
     if (socket?.readyState !== WebSocket.OPEN) return;
-    if (!isHeard) return socket.close();
+    if (!isHeard) return lose();
     isHeard = false;
     socket.send('{"type":"ping"}');
   }, PING_INTERVAL_MS);

@@ -8,7 +8,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { WebSocket } from "ws";
 import type { ServerFrame } from "../../http/live/frames.ts";
 import type { Problem } from "../../http/problem.ts";
@@ -23,7 +23,7 @@ let run: WorkflowView;
 beforeAll(async () => {
   dataDir = await mkdtemp(join(tmpdir(), "spectra-api-"));
   supervisor = await startSupervisor(["--data-dir", dataDir]);
-  run = await supervisor.post<WorkflowView>("/workflows", { workflow: "demo", startPaused: true });
+  run = await startPaused();
 }, 120_000);
 
 afterAll(async () => {
@@ -31,6 +31,21 @@ afterAll(async () => {
   await supervisor?.exited;
   await rm(dataDir, { recursive: true, force: true });
 }, 60_000);
+
+/** A run of the tour that stands still; it is `pending` until the engine took its first turn. */
+async function startPaused(): Promise<WorkflowView> {
+  const { id } = await supervisor.post<WorkflowView>("/workflows", {
+    workflow: "demo",
+    startPaused: true,
+  });
+  return expectStatus(id, "paused");
+}
+
+async function expectStatus(id: string, status: WorkflowView["status"]): Promise<WorkflowView> {
+  const read = () => supervisor.get<WorkflowView>(`/workflows/${id}`);
+  await vi.waitFor(async () => expect(await read()).toMatchObject({ status }), 20_000);
+  return read();
+}
 
 interface Answer {
   readonly status: number;
@@ -142,13 +157,14 @@ test("POST /workflows gives the same run for the same idempotency key", async ()
   const first = await send("POST", "/api/v1/workflows", start);
   const second = await send("POST", "/api/v1/workflows", start);
   const { id } = first.body as WorkflowView;
-  expect(first).toMatchObject({ status: 201, body: { workflow: "demo", status: "paused" } });
+  expect(first).toMatchObject({ status: 201, body: { workflow: "demo" } });
   expect(first.headers.get("location")).toBe(`/api/v1/workflows/${id}`);
   expect(second).toMatchObject({ status: 201, body: { id } });
+  await expectStatus(id, "paused");
 });
 
 test("GET /workflows filters and turns pages without losing or repeating a run", async () => {
-  await supervisor.post("/workflows", { workflow: "demo", startPaused: true });
+  await startPaused();
   const all = await supervisor.get<Page<WorkflowView>>("/workflows?status=paused&limit=200");
   const ids: string[] = [];
   let cursor: string | null = null;
@@ -167,10 +183,7 @@ test("GET /workflows filters and turns pages without losing or repeating a run",
 });
 
 test("a run is resumed, paused and cancelled, and says who did it and why", async () => {
-  const { id } = await supervisor.post<WorkflowView>("/workflows", {
-    workflow: "demo",
-    startPaused: true,
-  });
+  const { id } = await startPaused();
   const path = `/api/v1/workflows/${id}`;
   expect(await send("POST", `${path}/resume`)).toMatchObject({
     status: 200,
@@ -300,10 +313,7 @@ function openStream(query: string) {
 }
 
 test("the WebSocket gives a snapshot, then what happens, and resumes where the client was", async () => {
-  const { id } = await supervisor.post<WorkflowView>("/workflows", {
-    workflow: "demo",
-    startPaused: true,
-  });
+  const { id } = await startPaused();
   const first = openStream(`topics=workflow:${id}`);
   const snapshot = await first.until((frame) => frame.type === "snapshot");
   expect(snapshot).toMatchObject({
