@@ -1,0 +1,64 @@
+/** Stopping: in order, in bounded time, and with nothing left behind, also when the supervisor is killed. */
+
+import { spawnSync } from "node:child_process";
+import { chmod, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { smallSampleUrl } from "../support/migrated-archive.ts";
+import { newestRun, startSupervisor, tasksOf } from "../support/supervisor.ts";
+
+let folder: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "spectra-stop-"));
+  // As root the server runs as nobody, and stays in the data folder only where nobody may go.
+  await chmod(folder, 0o755);
+});
+
+afterAll(async () => {
+  await rm(folder, { recursive: true, force: true });
+});
+
+/** Processes whose command line names the data folder: the supervisor, its guard, its Postgres. */
+function processesOf(dataDir: string): string[] {
+  const { stdout } = spawnSync("ps", ["-eo", "pid=,args="], { encoding: "utf8" });
+  return stdout.split("\n").filter((line) => line.includes(dataDir));
+}
+
+describe("supervisor", () => {
+  test("drains on Ctrl-C in the middle of a task and leaves no process", async () => {
+    const dataDir = join(folder, "drain");
+    const archive = await smallSampleUrl(1_000);
+    const supervisor = await startSupervisor([
+      "--phase",
+      "1",
+      "--archive",
+      archive,
+      "--data-dir",
+      dataDir,
+    ]);
+    const { id } = await newestRun(supervisor, "phase1");
+    await expect
+      .poll(
+        async () => (await tasksOf(supervisor, id)).some(({ status }) => status === "running"),
+        { timeout: 20_000, interval: 20 },
+      )
+      .toBe(true);
+    expect(processesOf(dataDir).length).toBeGreaterThan(1);
+    supervisor.kill("SIGINT");
+    expect(await supervisor.exited, supervisor.output()).toBe(130);
+    expect(processesOf(dataDir)).toEqual([]);
+  });
+
+  test("leaves no process when it is killed, and starts again at once on the same folder", async () => {
+    const dataDir = join(folder, "kill");
+    const first = await startSupervisor(["--data-dir", dataDir]);
+    first.kill("SIGKILL");
+    expect(await first.exited).toBe(137);
+    const second = await startSupervisor(["--data-dir", dataDir]);
+    second.kill("SIGKILL");
+    await second.exited;
+    await expect.poll(() => processesOf(dataDir), { timeout: 30_000 }).toEqual([]);
+  });
+});
