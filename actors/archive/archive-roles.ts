@@ -10,6 +10,7 @@
 import type { Sql, TransactionSql } from "postgres";
 import { AgentError } from "../../machines/error-code.ts";
 import { databaseError } from "./database-error.ts";
+import { transaction } from "./transaction.ts";
 
 export const archiveRoles = {
   owner: "spectra_archive_owner",
@@ -34,7 +35,7 @@ export interface RolesReport {
 export async function createArchiveSchema(sql: Sql, key: string): Promise<RolesReport> {
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return await sql.begin((tx) => createAll(tx, key));
+      return await transaction(sql, (tx) => createAll(tx, key));
     } catch (error) {
       const { code } = error as { code?: unknown };
       if (typeof code === "string" && contended.has(code) && attempt < maxTries) continue;

@@ -10,6 +10,7 @@
 import type { Sql } from "postgres";
 import { checksumSql } from "./migration-batch.ts";
 import { holdRun, type OwnedRun } from "./migration-run.ts";
+import { transaction } from "./transaction.ts";
 
 /**
  * Moves later records to `archive.rejects` as `DUPLICATE_ID`. With `keep`, only those whose body equals the
@@ -23,7 +24,7 @@ export async function settleDuplicateIds(
   run: OwnedRun,
   sameId: "reject" | "keep",
 ): Promise<number> {
-  return sql.begin(async (tx) => {
+  return transaction(sql, async (tx) => {
     await holdRun(tx, run);
     await tx`
       create temporary table same_ids on commit drop as

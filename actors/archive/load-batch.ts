@@ -13,6 +13,7 @@ import { type CopyField, copyRows } from "./copy-rows.ts";
 import type { DimensionIds } from "./dimension-ids.ts";
 import { batchChecksum, indexableId, type MigrationBatch } from "./migration-batch.ts";
 import { holdRun, type OwnedRun } from "./migration-run.ts";
+import { transaction } from "./transaction.ts";
 
 /**
  * Resolves with false when the batch was loaded already.
@@ -26,7 +27,7 @@ export async function loadBatch(
   ids: DimensionIds,
 ): Promise<boolean> {
   const { runId, idBase } = run;
-  return sql.begin(async (tx) => {
+  return transaction(sql, async (tx) => {
     await holdRun(tx, run);
     const inserted = await tx`
       insert into archive.batches

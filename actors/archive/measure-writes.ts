@@ -7,6 +7,7 @@
 import type { Sql } from "postgres";
 import { z } from "zod";
 import { type MeasureOptions, measure, timingSchema } from "./measure-queries.ts";
+import { transaction } from "./transaction.ts";
 
 export const writeTimingSchema = timingSchema.extend({
   name: z.string(),
@@ -50,7 +51,7 @@ export async function measureWrites(sql: Sql, options: MeasureOptions): Promise<
 
 /** Returns how many messages were written: fewer than asked for when the archive is smaller. */
 async function writeRows(sql: Sql, base: number, count: number): Promise<number> {
-  return sql.begin(async (tx) => {
+  return transaction(sql, async (tx) => {
     const written = await tx`
       insert into archive.baseline_messages
       select row_number() over () + ${base}::bigint, conversation_id, source_id, sent_at, edited_at, kind,

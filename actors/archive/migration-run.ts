@@ -8,6 +8,7 @@ import { randomUUID } from "node:crypto";
 import type { Sql, TransactionSql } from "postgres";
 import { AgentError } from "../../machines/error-code.ts";
 import type { BatchStart } from "./migration-batch.ts";
+import { transaction } from "./transaction.ts";
 
 /** Ids that are left free for a run that has not finished yet; positions beyond are refused. */
 export const maxPositions = 1_000_000_000;
@@ -40,7 +41,7 @@ export interface BeginOptions {
 export async function beginRun(sql: Sql, options: BeginOptions): Promise<RunState> {
   const { runId } = options;
   const owner = randomUUID();
-  const idBase = await sql.begin(async (tx) => {
+  const idBase = await transaction(sql, async (tx) => {
     // Two runs that begin at once must not get the same ids.
     await tx`lock table archive.migrations in share row exclusive mode`;
     const [own] = await tx<{ id_base: string }[]>`
@@ -148,7 +149,7 @@ export async function removeRun(sql: Sql, runId: string, owner?: string): Promis
   const [found] = await sql<{ exists: boolean }[]>`
     select to_regclass('archive.migrations') is not null as exists`;
   if (found?.exists !== true) return;
-  await sql.begin(async (tx) => {
+  await transaction(sql, async (tx) => {
     await tx`lock table archive.migrations in share row exclusive mode`;
     if (owner !== undefined) {
       const own = await tx`

@@ -9,6 +9,7 @@ import { z } from "zod";
 import { databaseError } from "../../archive/database-error.ts";
 import { migrateArchive } from "../../archive/migrate.ts";
 import { removeRun } from "../../archive/migration-run.ts";
+import { transaction } from "../../archive/transaction.ts";
 import { capability } from "../../define-agent.ts";
 
 export const executeSchemaMigration = capability({
@@ -57,7 +58,7 @@ const ddlLock = 7_205_601;
 /** All statements or none. */
 async function applyDdl(sql: Sql, ddl: readonly string[]): Promise<void> {
   try {
-    await sql.begin(async (tx) => {
+    await transaction(sql, async (tx) => {
       await tx`select pg_advisory_xact_lock(${ddlLock})`;
       for (const statement of ddl) await tx.unsafe(statement);
     });
