@@ -139,7 +139,10 @@ async function build(
       [`CREATE DATABASE ${DATABASE_NAME}`, `ALTER ROLE ${DATABASE_USER} PASSWORD '${password}'`],
       ["-c", "fsync=off"],
     );
-    await check(placement, binaries.initdb, ["--sync-only", `--pgdata=${staging}`]);
+    // One call for the file system is many times faster than one for each of 1,300 files.
+    const method = process.platform === "linux" ? "syncfs" : "fsync";
+    const sync = ["--sync-only", `--sync-method=${method}`, `--pgdata=${staging}`];
+    await check(placement, binaries.initdb, sync);
     await writeMarker(staging, password, account);
     await rename(staging, placement.cluster);
     await syncFolder(home);
