@@ -36,18 +36,27 @@ export interface OutputOptions {
 export function createRunOutput(options: OutputOptions): RunOutput {
   const { stdout, stderr, json } = options;
   let screen: ConsoleScreen | undefined;
+  // A reader that has gone makes each write an error: the first one ends the writing, for a report
+  // of the error would be the next such write.
+  let isRead = true;
+  for (const stream of [stdout, stderr]) {
+    stream.on("error", () => {
+      isRead = false;
+    });
+  }
   const line = (text: string): void => {
-    if (json) return;
+    if (json || !isRead) return;
     if (screen === undefined) stdout.write(`${text}\n`);
     else screen.printAbove(text);
   };
   const note = (text: string): void => {
+    if (!isRead) return;
     // A terminal shows both streams in one place, so a note would tear the view; elsewhere they are apart.
     if (screen === undefined || !stderr.isTTY) stderr.write(`${text}\n`);
     else screen.printAbove(text);
   };
   const record: RunOutput["record"] = (value) => {
-    if (json) stdout.write(`${JSON.stringify(value)}\n`);
+    if (json && isRead) stdout.write(`${JSON.stringify(value)}\n`);
   };
   const followLines = () => ({ listener: lineListener(line, record), stop: () => undefined });
   const followLive = (url: string) => {
