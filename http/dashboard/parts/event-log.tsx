@@ -52,6 +52,11 @@ export function EventLog(): JSX.Element {
   );
 }
 
+/** A node signs as `node#incarnation`; the incarnation says nothing to a reader. */
+function actorName(actor: string): string {
+  return actor.split("#")[0] ?? actor;
+}
+
 function Row(props: { entry: JournalEntry }): JSX.Element {
   const { entry } = props;
   const key = taskKeyOf(entry);
@@ -62,7 +67,7 @@ function Row(props: { entry: JournalEntry }): JSX.Element {
         {formatTime(entry.at)}
       </time>
       <span class="log-type">{entry.type}</span>
-      <span class="log-actor">{entry.actor}</span>
+      <span class="log-actor">{actorName(entry.actor)}</span>
       {key !== undefined && (
         <span class="log-about">
           {task === undefined ? (

@@ -23,6 +23,14 @@ export function JsonTree(props: { value: Json; name?: string; depth?: number }):
   }
   const entries = Object.entries(value as Readonly<Record<string, Json>>);
   const size = Array.isArray(value) ? `[${entries.length}]` : `{${entries.length}}`;
+  if (entries.length === 0) {
+    return (
+      <div class="json-leaf">
+        {name !== undefined && <span class="json-key">{name}</span>}
+        <span class="soft">{Array.isArray(value) ? "[]" : "{}"}</span>
+      </div>
+    );
+  }
   const shown = entries.slice(0, MAX_ENTRIES);
   const rows = (
     <div class="json-rows">
