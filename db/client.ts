@@ -4,7 +4,7 @@
  * @module
  */
 
-import postgres, { type Sql } from "postgres";
+import postgres, { type Sql, type TransactionSql } from "postgres";
 
 /** Where the server is; structured-cloneable, so that agent threads can open their own clients. */
 export type DatabaseTarget =
@@ -30,6 +30,9 @@ export interface SqlOptions {
   readonly idleTimeoutMs?: number;
 }
 
+/** How long after a connection's death its transaction may take to notice. */
+const closeGraceMs = 1_000;
+
 /** Opens a client; it connects at the first query. End it with `sql.end({ timeout: seconds })`. */
 export function openSql(target: DatabaseTarget, options: SqlOptions): Sql {
   const common = {
@@ -42,8 +45,8 @@ export function openSql(target: DatabaseTarget, options: SqlOptions): Sql {
       statement_timeout: options.statementTimeoutMs ?? 0,
     },
   };
-  if (target.type === "url") return postgres(target.url, common);
-  return postgres({
+  if (target.type === "url") return guardTransactions(postgres(target.url, common));
+  const client = postgres({
     ...common,
     // postgres.js takes the whole path of a unix socket as `path`.
     path: `${target.socketDir}/.s.PGSQL.${target.port}`,
@@ -51,4 +54,58 @@ export function openSql(target: DatabaseTarget, options: SqlOptions): Sql {
     password: target.password,
     database: target.database,
   });
+  return guardTransactions(client);
+}
+
+/**
+ * When a connection dies inside a transaction, postgres.js 3.4 sends `rollback` into the closed
+ * socket and throws where nobody can catch it, which ends the process (porsager/postgres#1208).
+ * So a body that failed for that reason does not end: `begin` itself rejects when it sees the close.
+ */
+function guardTransactions(sql: Sql): Sql {
+  type Body = (tx: TransactionSql) => unknown;
+  const begin = sql.begin.bind(sql) as (mode: string, body: Body) => Promise<unknown>;
+  const guarded = (...args: readonly [Body] | readonly [string, Body]): Promise<unknown> => {
+    const [mode, body] = args.length === 1 ? ["", args[0]] : args;
+    let ended = false;
+    const outcome = begin(mode, async (tx) => {
+      try {
+        const made = body(tx);
+        return await (Array.isArray(made) ? Promise.all(made) : made);
+      } catch (error) {
+        if (!isConnectionLoss(error)) throw error;
+        await new Promise((resolve) => setTimeout(resolve, closeGraceMs).unref());
+        // Still open: the error came from elsewhere, and this transaction can be rolled back.
+        if (!ended) throw error;
+        return await new Promise<never>(() => undefined);
+      }
+    });
+    const end = (): void => {
+      ended = true;
+    };
+    outcome.then(end, end);
+    return outcome;
+  };
+  return Object.assign(sql, { begin: guarded });
+}
+
+const lossCodes = new Set([
+  "CONNECTION_CLOSED",
+  "CONNECTION_DESTROYED",
+  "CONNECTION_ENDED",
+  "ECONNRESET",
+  "EPIPE",
+  "ETIMEDOUT",
+]);
+
+/** Drizzle wraps what the driver throws, so the causes count too. */
+function isConnectionLoss(error: unknown): boolean {
+  if (typeof error !== "object" || error === null) return false;
+  const { cause, code, severity } = error as {
+    cause?: unknown;
+    code?: unknown;
+    severity?: unknown;
+  };
+  if (severity === "FATAL" || severity === "PANIC") return true;
+  return (typeof code === "string" && lossCodes.has(code)) || isConnectionLoss(cause);
 }
