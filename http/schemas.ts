@@ -191,7 +191,7 @@ type Fits<View, Schema extends z.ZodType> =
   View extends DeepReadonly<z.input<Schema>> ? true : never;
 type DeepReadonly<T> = T extends object ? { readonly [K in keyof T]: DeepReadonly<T[K]> } : T;
 
-export const schemasFitViews: [
+void ([true, true, true, true, true, true, true, true] satisfies [
   Fits<WorkflowView, typeof workflowView>,
   Fits<TaskView, typeof taskView>,
   Fits<AgentView, typeof agentView>,
@@ -200,4 +200,4 @@ export const schemasFitViews: [
   Fits<SystemMetrics, typeof systemMetrics>,
   Fits<WorkflowGraph, typeof workflowGraph>,
   Fits<TaskExplanation, typeof taskExplanation>,
-] = [true, true, true, true, true, true, true, true];
+]);
