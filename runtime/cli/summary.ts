@@ -6,8 +6,10 @@
 
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { z } from "zod";
+import type { Json } from "../../machines/error-code.ts";
 import type { TaskView } from "../system.ts";
-import { durationText } from "./figures.ts";
+import { durationText, numberText } from "./figures.ts";
 import { type RunState, tasksOf } from "./run-state.ts";
 
 /** Files of the report folder that were written since the run began. */
@@ -29,11 +31,49 @@ function namesIn(folder: string): string[] {
   }
 }
 
+/** What the closing words take from a phase report; other reports have other parts. */
+const reportParts = z.object({
+  archive: z.object({ read: z.number(), migrated: z.number(), rejected: z.number() }).optional(),
+  criteria: z
+    .array(
+      z.object({
+        name: z.string(),
+        unit: z.string(),
+        required: z.number(),
+        measured: z.number().nullable(),
+        met: z.boolean(),
+      }),
+    )
+    .optional(),
+});
+
+/** The measured outcome, one line each; empty for a report without these parts. */
+export function reportLines(report: Json | undefined): string[] {
+  const { archive, criteria = [] } = reportParts.safeParse(report).data ?? {};
+  const counts =
+    archive === undefined
+      ? []
+      : [
+          `  ${numberText(archive.read)} records read: ${numberText(archive.migrated)} migrated, ${numberText(archive.rejected)} rejected`,
+        ];
+  const judged = criteria.map(({ name, unit, required, measured, met }) => {
+    const figure = measured === null ? "not measured" : `${numberText(measured)} ${unit}`;
+    const verdict = met ? "met" : "NOT MET";
+    return `  ${name.replaceAll("_", " ")}: ${figure}, required ${numberText(required)}: ${verdict}`;
+  });
+  return [...counts, ...judged];
+}
+
 /** Lines for the end of a run; `files` are named last. */
-export function summaryLines(state: RunState, files: readonly string[]): string[] {
+export function summaryLines(
+  state: RunState,
+  report: Json | undefined,
+  files: readonly string[],
+): string[] {
   const { workflow } = state;
   const took = spanText(workflow.startedAt ?? workflow.createdAt, workflow.finishedAt);
-  const head = `${workflow.title}: ${workflow.status}${took === "" ? "" : ` in ${took}`}, ${workflow.tasks.done} of ${workflow.tasks.total} tasks done`;
+  const inTime = took === "" ? "" : ` in ${took}`;
+  const head = `${workflow.title}: ${workflow.status}${inTime}, ${workflow.tasks.done} of ${workflow.tasks.total} tasks done`;
   const stages = state.stages.map(
     (stage) => `  ${stage.title}: ${stageText(tasksOf(state, stage))}`,
   );
@@ -42,7 +82,15 @@ export function summaryLines(state: RunState, files: readonly string[]): string[
     .map(({ key, error }) => `  ${key} failed: ${error?.message} (${error?.code})`);
   const error =
     workflow.error === undefined || failures.length > 0 ? [] : [`  ${workflow.error.message}`];
-  return ["", head, ...stages, ...failures, ...error, ...files.map((file) => `  report: ${file}`)];
+  return [
+    "",
+    head,
+    ...stages,
+    ...failures,
+    ...error,
+    ...reportLines(report),
+    ...files.map((file) => `  report: ${file}`),
+  ];
 }
 
 function stageText(tasks: readonly TaskView[]): string {

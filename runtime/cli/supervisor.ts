@@ -13,6 +13,7 @@ import { type Logger, openLogger } from "../logger.ts";
 import { type StopRequest, type StopWatch, watchForStop } from "../shutdown.ts";
 import type { RunningNode } from "../start-node.ts";
 import type { System } from "../system.ts";
+import { version } from "../version.ts";
 import { durationText } from "./figures.ts";
 import { createRunOutput, type RunOutput } from "./run-output.ts";
 import { reportFiles, summaryLines } from "./summary.ts";
@@ -61,6 +62,7 @@ export async function runSupervisor(options: SupervisorOptions): Promise<number>
     code = stopped ?? 1;
   }
   code = await stopParts(parts, output, log, code);
+  log?.info("stopped", { exitCode: code });
   stops.dispose();
   log?.close();
   return code;
@@ -91,6 +93,7 @@ async function work(options: SupervisorOptions, context: Context): Promise<numbe
   const url = await serve(node, config, context);
   output.line(`ready ${url}`);
   output.record({ type: "ready", url });
+  log.info("ready", { url, version, node: process.version, pid: process.pid });
   output.note(`Started in ${durationText(performance.now() - startedMs)}; log: ${log.file}`);
   if (workflow === undefined) return untilStopped(stops.signal);
   const code = await runWorkflow(node.system, workflow, url, options, context);
@@ -118,7 +121,7 @@ async function runWorkflow(
   workflow: "phase1" | "demo",
   url: string,
   { config }: SupervisorOptions,
-  { output, stops }: Context,
+  { output, log, stops }: Context,
 ): Promise<number> {
   const inputOfNewRun = async () => (workflow === "phase1" ? await inputOfPhase1(config) : {});
   const archive = workflow === "phase1" ? config.archive : undefined;
@@ -130,11 +133,19 @@ async function runWorkflow(
       : `Running ${run.title}, run ${run.id}`,
   );
   output.record({ type: "run", id: run.id, resumed });
+  log.info(resumed ? "run continues" : "run begins", { workflow, id: run.id, done, total });
   const view = output.follow(url);
   const end = await watchRun(system, run.id, view.listener, stops.signal).finally(view.stop);
   const report = await system.phaseReport(run.id);
+  const { status, error } = end.workflow;
+  log.info("run ended", {
+    workflow,
+    id: run.id,
+    status,
+    ...(error === undefined ? {} : { error }),
+  });
   const files = reportFiles(config.dataDir, new Date(end.workflow.createdAt));
-  for (const line of summaryLines(end, files)) output.line(line);
+  for (const line of summaryLines(end, report?.json, files)) output.line(line);
   output.record({ type: "result", workflow: end.workflow, report: report?.json ?? null, files });
   return end.workflow.status === "completed" ? 0 : 1;
 }
@@ -186,6 +197,7 @@ function announceStop(
     const message = messageOf(stop.error);
     log?.error(first ? `Cannot go on: ${message}` : message, { error: stop.error });
   }
+  log?.info("stopping", { reason: stop.reason });
   if (first) output.note(`Stopping (${stop.reason}); Ctrl-C ends it at once`);
 }
 
