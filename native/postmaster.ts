@@ -39,10 +39,13 @@ export async function findPostmaster(cluster: string): Promise<Postmaster | unde
   // Single-user mode writes its number with a minus sign.
   const pid = Math.abs(Number.parseInt(lines[0] ?? "", 10));
   if (!Number.isInteger(pid) || pid === 0) return undefined;
-  const words = await commandLine(pid);
-  const isServer = words !== undefined && basename(words[0] ?? "") === "postgres";
-  if (!isServer || !words.includes(cluster)) return undefined;
+  if (!(await isServerOf(cluster, pid))) return undefined;
   return { pid, ready: (lines[7] ?? "").trim() === "ready" };
+}
+
+async function isServerOf(cluster: string, pid: number): Promise<boolean> {
+  const words = await commandLine(pid);
+  return basename(words?.[0] ?? "") === "postgres" && words?.includes(cluster) === true;
 }
 
 /**
@@ -56,18 +59,17 @@ export async function stopPostmaster(cluster: string): Promise<void> {
     { signal: "SIGQUIT", limitMs: IMMEDIATE_SHUTDOWN_LIMIT_MS },
     { signal: "SIGKILL", limitMs: KILL_LIMIT_MS },
   ] as const;
+  const running = await findPostmaster(cluster);
+  if (running === undefined) return;
   for (const { signal, limitMs } of steps) {
-    const running = await findPostmaster(cluster);
-    if (running === undefined) return;
     sendSignal(running.pid, signal);
     const deadlineMs = performance.now() + limitMs;
     while (performance.now() < deadlineMs) {
-      if ((await findPostmaster(cluster)) === undefined) return;
+      // The process, not its note: the server removes that a moment before it is gone.
+      if (!(await isServerOf(cluster, running.pid))) return;
       await pause(POLL_MS);
     }
   }
-  const running = await findPostmaster(cluster);
-  if (running === undefined) return;
   throw new NativeError(
     "POSTGRES_START_FAILED",
     `Cannot start the database in "${cluster}": an earlier server (pid ${running.pid}) does not ` +
