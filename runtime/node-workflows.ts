@@ -16,7 +16,7 @@ import type { WorkflowsPort } from "./system.ts";
 import { journalEntry, liveTask, viewOfRun } from "./views.ts";
 import type { AgentsHandle } from "./worker/agent-pool.ts";
 import { startWorkflowHost, type WorkflowHost } from "./workflow-host.ts";
-import { createWorkflowService } from "./workflow-service.ts";
+import { createWorkflowService, type WorkflowServiceOptions } from "./workflow-service.ts";
 
 /** Connections that the agents of a node share. */
 const agentConnections = 8;
@@ -33,6 +33,7 @@ export interface NodeWorkflowsOptions {
   readonly agents: AgentsHandle;
   readonly definitions: ReadonlyMap<string, AgentDefinition>;
   readonly registered: ReadonlyMap<string, WorkflowDefinition>;
+  readonly defaultInput: NonNullable<WorkflowServiceOptions["defaultInput"]>;
 }
 
 export interface NodeWorkflows {
@@ -109,6 +110,7 @@ export async function startNodeWorkflows(options: NodeWorkflowsOptions): Promise
   const service = createWorkflowService({
     incarnation: host.incarnation,
     registered: options.registered,
+    defaultInput: options.defaultInput,
     findAgent: (name) => definitions.get(name),
     runs: host.runs,
     turns: host.turns,

@@ -34,6 +34,7 @@ import { createLiveHub } from "./live-hub.ts";
 import { createNodeSystem } from "./node-system.ts";
 import { startNodeWorkflows } from "./node-workflows.ts";
 import type { QueueBackend } from "./queue/job-queue.ts";
+import { ensureSampleArchive } from "./sample-archive.ts";
 import type { System, SystemStatus } from "./system.ts";
 import { viewOfAgent } from "./views.ts";
 import { startAgents } from "./worker/agent-pool.ts";
@@ -180,6 +181,10 @@ async function start(
     agents,
     definitions,
     registered: new Map([phase1, demo].map((definition) => [definition.id, definition])),
+    defaultInput: async (workflow, input) => {
+      if (workflow !== phase1.id || "archive" in input) return input;
+      return { ...input, archive: config.archive ?? (await ensureSampleArchive(config.dataDir)) };
+    },
   });
   cleanups.push(() => workflows.stop());
 

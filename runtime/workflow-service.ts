@@ -40,6 +40,11 @@ export interface WorkflowServiceOptions {
   readonly views: ViewRepo;
   readonly engine: Engine;
   readonly runner: Pick<TaskRunner, "progress">;
+  /** Fills in what the starter of a registered workflow may leave out. */
+  readonly defaultInput?: (
+    workflow: string,
+    input: Readonly<Record<string, Json>>,
+  ) => Promise<Readonly<Record<string, Json>>>;
   /** Why an agent takes no tasks now, or undefined. */
   readonly agentTrouble: (name: string) => string | undefined;
 }
@@ -61,7 +66,11 @@ export function createWorkflowService(options: WorkflowServiceOptions): Workflow
 
   async function start(request: StartWorkflow, by: Actor): Promise<WorkflowView> {
     const definition = definitionFor(request.workflow);
-    const input = request.input ?? {};
+    const given = request.input ?? {};
+    const isRegistered = typeof request.workflow === "string";
+    const input = isRegistered
+      ? ((await options.defaultInput?.(definition.id, given)) ?? given)
+      : given;
     checkDefinition(definition, input, options.findAgent);
     const { plan, hash } = compileDefinition(definition);
     const run = initialRun(randomUUID(), plan, request.priority ?? 3);
@@ -235,8 +244,8 @@ export function createWorkflowService(options: WorkflowServiceOptions): Workflow
       const definition = await definitionOf(id);
       return definition === undefined ? undefined : graphOf(definition, await views.tasks(id));
     },
-    pause: (id, by) => control("run.pause", ["running"], id, by),
-    resume: (id, by) => control("run.resume", ["paused"], id, by),
+    pause: (id, by) => control("run.pause", ["pending", "running"], id, by),
+    resume: (id, by) => control("run.resume", ["pending", "paused"], id, by),
     cancel: (id, by) => control("run.cancel", ["pending", "running", "paused"], id, by),
     retry,
     explain,
