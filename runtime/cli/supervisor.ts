@@ -93,7 +93,7 @@ async function work(options: SupervisorOptions, context: Context): Promise<numbe
   const url = await serve(node, config, context);
   output.line(`ready ${url}`);
   output.record({ type: "ready", url });
-  log.info("ready", { url, version, node: process.version, pid: process.pid });
+  log.info("ready", { url, version, node: process.version });
   output.note(`Started in ${durationText(performance.now() - startedMs)}; log: ${log.file}`);
   if (workflow === undefined) return untilStopped(stops.signal);
   const code = await runWorkflow(node.system, workflow, url, options, context);
