@@ -83,12 +83,22 @@ export function microseconds(date: Date): bigint {
   return BigInt(date.getTime() - epochMs) * 1_000n;
 }
 
-/** Sends `rows` into `table` (columns given) in the transaction; resolves when the server has taken all. */
+/**
+ * Sends `rows` into `target` (table and columns) in the transaction; resolves when the server has taken all.
+ *
+ * postgres.js settles the query when COPY begins and drops what the server says after the last row, a full
+ * disk for example; its stream would then wait for ever. So the query's `reject` is taken over.
+ */
 export async function copyRows(
   tx: TransactionSql,
   target: string,
   rows: Iterable<readonly CopyField[]>,
 ): Promise<void> {
-  const writable = await tx.unsafe(`copy ${target} from stdin (format binary)`).writable();
-  await pipeline(Readable.from(encodeRows(rows), { objectMode: true, highWaterMark: 1 }), writable);
+  const query = tx.unsafe(`copy ${target} from stdin (format binary)`);
+  const writable = await query.writable();
+  const refused = new Promise<never>((_, reject) => {
+    (query as unknown as { reject: (error: unknown) => void }).reject = reject;
+  });
+  const chunks = Readable.from(encodeRows(rows), { objectMode: true, highWaterMark: 1 });
+  await Promise.race([pipeline(chunks, writable), refused]);
 }

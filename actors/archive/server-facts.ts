@@ -41,8 +41,8 @@ export async function readServerFacts(sql: Sql): Promise<ServerFacts> {
         - current_setting('superuser_reserved_connections')::int as max,
       (select count(*)::int from pg_stat_activity where backend_type = 'client backend') as used`;
   const settings = await sql<{ name: string; value: string }[]>`
-    select name, current_setting(name) as value from pg_settings
-    where name = any(${settingNames}) order by name`;
+    select name, current_setting(name) as value from unnest(${settingNames}::text[]) as name
+    order by name`;
   const extensions = await sql<{ name: string; installed: boolean }[]>`
     select name, installed_version is not null as installed from pg_available_extensions
     where name = any(${wantedExtensions})`;

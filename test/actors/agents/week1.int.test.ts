@@ -10,6 +10,9 @@ import { database } from "../../../actors/agents/database/agent.ts";
 import { director } from "../../../actors/agents/director/agent.ts";
 import { infrastructure } from "../../../actors/agents/infrastructure/agent.ts";
 import { optimizer } from "../../../actors/agents/optimizer/agent.ts";
+import { chooseSubjects, scanSource } from "../../../actors/archive/measure-queries.ts";
+import { declaredQueries } from "../../../actors/archive/queries.ts";
+import { openSource } from "../../../actors/archive/source.ts";
 import type { TaskInput } from "../../../actors/define-workflow.ts";
 import { week1 } from "../../../actors/workflows/phase1/week1.ts";
 import { createAgentContext } from "../../support/agent-context.ts";
@@ -68,7 +71,40 @@ test("week1 carries the whole sample into PostgreSQL and measures it", async () 
   console.log(`week 1: ${Math.round(performance.now() - startedMs)} ms`);
   const migration = outputs.get("database_migration_execution") as Record<string, unknown>;
   expect(migration).toMatchObject({ read: 6_046, migrated: 6_046, rejected: 0 });
-  console.log(migration, JSON.stringify(outputs.get("performance_baseline_establishment")));
-  console.log(JSON.stringify(outputs.get("phase1_strategic_planning")).slice(0, 6000));
-  console.log(JSON.stringify(outputs.get("postgresql_cluster_setup")));
+  expect(outputs.get("phase1_strategic_planning")).toMatchObject({
+    profile: { messages: 6_046, senders: 2_559, encodings: { other: 0 } },
+    plan: { batches: 4, partitions: 34, batchSize: 10_000 },
+    criteria: [{ required: 65 }, { required: 99.5 }, { required: 10 }],
+  });
+  expect(outputs.get("schema_architecture_design")).toMatchObject({
+    indexes: [{ serves: ["message_with_body"] }, {}, {}],
+  });
+  const baseline = outputs.get("performance_baseline_establishment") as {
+    reads: { name: string; runs: number; p50Ms: number; rows: number }[];
+    writes: { name: string; rows: number }[];
+    sourceScan: { records: number; matches: Record<string, number> };
+    size: { messages: number; bytesPerRow: number };
+  };
+  expect(baseline.reads.map(({ name }) => name)).toEqual(declaredQueries.map(({ name }) => name));
+  for (const read of [...baseline.reads, ...baseline.writes]) expect(read.rows).toBeGreaterThan(0);
+  expect(baseline.sourceScan).toMatchObject({ records: 6_046, matches: { message_with_body: 1 } });
+  expect(baseline.size.messages).toBe(6_046);
+  expect(baseline.size.bytesPerRow).toBeGreaterThan(5_381);
+  const left = await db.sql`select relname from pg_class where relname like 'baseline%'`;
+  expect(left).toHaveLength(0);
+});
+
+test("a source read and its answer in PostgreSQL agree for every declared query", async () => {
+  const archive = await sampleUrl();
+  const source = await openSource(archive);
+  const [subject] = await chooseSubjects(db.sql);
+  const { matches } = await scanSource(source, subject!, createAgentContext(db.sql));
+  source.close();
+  const counted = await db.sql<Record<string, number>[]>`
+    select (select count(*)::int from archive.messages where source_id = ${subject!.sourceId}) as message_with_body,
+      (select count(*)::int from archive.messages where user_id = ${subject!.userId}) as user_recent,
+      (select count(*)::int from archive.messages where sent_at >= ${subject!.from}
+        and sent_at < ${subject!.to}) as senders_in_window,
+      (select count(*)::int from archive.messages) as months`;
+  expect(matches).toMatchObject(counted[0]!);
 });
