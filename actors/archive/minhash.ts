@@ -93,8 +93,9 @@ export function createMinHasher(permutations: number, seed: number): MinHasher {
   const add = new Uint32Array(permutations);
   const multiply = new Uint32Array(permutations);
   for (let at = 0; at < permutations; at += 1) {
-    add[at] = mix32(seed + at * 2 + 1);
-    multiply[at] = mix32(seed + at * 2 + 2) | 1;
+    // Mixed twice, so that no text's shingles can be the constants themselves.
+    add[at] = mix32(mix32(seed) ^ Math.imul(at + 1, 0x9e3779b1));
+    multiply[at] = mix32(mix32(~seed) ^ Math.imul(at + 1, 0x85ebca77)) | 1;
   }
   return {
     signature(shingles) {

@@ -44,8 +44,13 @@ export function readMails(limit = Number.POSITIVE_INFINITY): readonly Mail[] {
     .map(({ group, name, path }) => ({ group, name, body: readFileSync(path) }));
 }
 
-/** Adds messages with the ids `firstId`, `firstId + 1`, …; each group is a conversation. */
-export async function addMails(sql: Sql, mails: readonly Mail[], firstId = 1): Promise<void> {
+/** Adds messages with the ids `firstId`, `firstId + 1`, …; groups are conversations, counted from `firstConversation`. */
+export async function addMails(
+  sql: Sql,
+  mails: readonly Mail[],
+  firstId = 1,
+  firstConversation = 1,
+): Promise<void> {
   const groups = [...new Set(mails.map(({ group }) => group))];
   for (let at = 0; at < mails.length; at += 500) {
     const rows = mails
@@ -53,7 +58,7 @@ export async function addMails(sql: Sql, mails: readonly Mail[], firstId = 1): P
       .map((mail, offset) => ({ mail, id: firstId + at + offset }));
     const messages = rows.map(({ mail, id }) => ({
       id,
-      conversation_id: groups.indexOf(mail.group) + 1,
+      conversation_id: groups.indexOf(mail.group) + firstConversation,
       source_id: `${mail.group}/${mail.name}/${id}`,
       sent_at: new Date(Date.UTC(2002, 0, 1) + id * 60_000),
       body_bytes: mail.body.byteLength,

@@ -14,8 +14,7 @@ import { type Planted, plantDuplicates, truthMargin } from "../../archive/plante
 import { capability } from "../../define-agent.ts";
 import type { AgentContext } from "../../ports.ts";
 
-const sampleLimits = { bodies: 2_500, bytes: 10_000_000, bytesPerBody: 32_000 };
-const noTraining = { bodies: 1, bytes: 1, bytesPerBody: 1 };
+const sampleLimits = { bodies: 1_500, bytes: 6_000_000, bytesPerBody: 32_000 };
 /** Fewer planted messages cannot show an accuracy of 99.5 %. */
 const fewestPlanted = 200;
 
@@ -73,8 +72,12 @@ function requireTarget(score: TrialScore, targetAccuracy: number): void {
 }
 
 async function plant(ctx: AgentContext, { settings, planted, seed }: Input) {
-  const samples = await sampleBodies(ctx.sql, { trial: sampleLimits, training: noTraining });
-  const truth = plantDuplicates({ bodies: samples.trial, settings, seed, count: planted });
+  const samples = await sampleBodies(ctx.sql, {
+    trial: sampleLimits,
+    training: sampleLimits,
+  });
+  const bodies = [...samples.trial, ...samples.training];
+  const truth = plantDuplicates({ bodies, settings, seed, count: planted });
   if (truth.length >= fewestPlanted) return truth;
   throw new AgentError(
     "TOO_LITTLE_TEXT",
