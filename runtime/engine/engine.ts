@@ -95,6 +95,10 @@ export function createEngine(options: EngineOptions): Engine {
   let turning: Promise<void> | undefined;
   let again = false;
   let pauseMs = 0;
+  /** Memory may differ from the database: all owned runs are read again before the next turn. */
+  let stale = false;
+  /** Claims share memory with turns, so the loop makes them between two turns. */
+  let claimDue = false;
   let tick: NodeJS.Timeout | undefined;
   let dueTimer: NodeJS.Timeout | undefined;
 
@@ -130,13 +134,15 @@ export function createEngine(options: EngineOptions): Engine {
       return run === undefined ? [] : [{ run, turn, timers: timersOf(run, turn.effects(), nowMs) }];
     });
     if (batch.length > 0 || events.length > 0) {
-      const outgoing = await turns.commit(incarnation, batch.map(toCommit), events);
+      // Mail of a run that is not ours any more belongs to its new owner.
+      const applied = events.filter(({ workflowId }) => open.has(workflowId));
+      const outgoing = await turns.commit(incarnation, batch.map(toCommit), applied);
       perform(batch);
       const dispatches = outgoing.map(({ outboxId, workflowId, effect }) =>
         ownership.toDispatch(outboxId, workflowId, effect),
       );
       if (dispatches.length > 0) options.dispatch(dispatches);
-      settle(events);
+      settle(applied);
     }
     if (events.length >= mailPerTurn) again = true;
     const due = batch.flatMap(({ timers }) => timers.map(({ dueAtMs }) => dueAtMs));
@@ -201,11 +207,17 @@ export function createEngine(options: EngineOptions): Engine {
     while (again && !stopped) {
       again = false;
       try {
+        if (stale) await ownership.reload();
+        stale = false;
+        if (claimDue) await ownership.claim();
+        claimDue = false;
         await takeTurn();
         if (pauseMs > 0) log.info("workflow engine: the database answers again");
         pauseMs = 0;
       } catch (error) {
+        // The commit, or the claim, may or may not have happened.
         again = true;
+        stale = true;
         await recover(error);
       }
     }
@@ -221,29 +233,24 @@ export function createEngine(options: EngineOptions): Engine {
     }
     pauseMs = Math.min(Math.max(pauseMs * 2, firstPauseMs), longestPauseMs);
     await new Promise((resolve) => setTimeout(resolve, pauseMs));
-    try {
-      // The commit may or may not have happened.
-      await ownership.reload();
-    } catch (reloadError) {
-      log.debug("workflow engine: still waiting", { error: String(reloadError) });
-    }
   }
 
   async function maintain(): Promise<void> {
     try {
       await nodes.renew(incarnation);
-      // A turn works on the same memory: claims wait for it.
-      await turning;
-      await ownership.claim();
     } catch (error) {
-      log.debug("workflow engine: tick failed", { error: String(error) });
+      log.debug("workflow engine: cannot renew the lease", { error: String(error) });
     }
+    claimDue = true;
     wake();
     if (!stopped) tick = setTimeout(() => void maintain(), tickMs);
   }
 
   return {
-    start: maintain,
+    start: async () => {
+      await maintain();
+      await turning;
+    },
     wake,
     owned: () => owned,
     heldBy: (workflowId, taskKey) => held.get(`${workflowId}/${taskKey}`),

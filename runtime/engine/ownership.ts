@@ -30,7 +30,6 @@ export interface OwnershipOptions {
   readonly nodes: NodeRepo;
   readonly log: Log;
   dispatch(dispatches: readonly Dispatch[]): void;
-  abort(workflowId: string, taskKey: string, attempt: number): void;
 }
 
 export interface Ownership {
@@ -41,7 +40,10 @@ export interface Ownership {
   claim(): Promise<void>;
   /** Forgets what memory says and reads all owned runs again: after a commit of unknown outcome. */
   reload(): Promise<void>;
-  /** Another node owns the run: forget it, abort what it has in hand here. */
+  /**
+   * Another node owns the run: forget it. Its attempts in hand here go on: their results reach the
+   * new owner's mailbox, and the runner aborts those that the new owner has given up.
+   */
   drop(id: string): void;
   toDispatch(outboxId: number, workflowId: string, effect: Json): Dispatch;
 }
@@ -122,11 +124,7 @@ export function createOwnership(options: OwnershipOptions): Ownership {
       await takeOver(await runs.openIds(incarnation));
     },
     drop: (id) => {
-      const run = owned.get(id);
       owned.delete(id);
-      for (const key of run?.inFlight ?? []) {
-        options.abort(id, key, run?.state.tasks.get(key)?.attempt ?? 0);
-      }
       log.warn("workflow run was taken over by another node", { workflowId: id });
     },
   };

@@ -201,6 +201,12 @@ export async function openJobQueue(options: JobQueueOptions): Promise<JobQueue> 
   worker.on("failed", (job, error) => {
     log.warn("queue job failed", { job: job?.id, error: error.message });
   });
+  let closed: Promise<void> | undefined;
+  async function close(): Promise<void> {
+    await worker.close();
+    await queue.close();
+    await backing.close();
+  }
   return {
     kind: backend.type,
     add: async (jobs) => {
@@ -213,10 +219,9 @@ export async function openJobQueue(options: JobQueueOptions): Promise<JobQueue> 
         })),
       );
     },
-    close: async () => {
-      await worker.close();
-      await queue.close();
-      await backing.close();
+    close: () => {
+      closed ??= close();
+      return closed;
     },
   };
 }
