@@ -77,7 +77,9 @@ export async function runStage(
     const [key, task] = ready;
     const [agent = "", action = ""] = task.do.split(".");
     const input = resolveInput(task.with ?? {}, params, outputs);
-    outputs.set(key, await system.call(agent, action, input, { ...overrides, taskKey: key }));
+    const idempotencyKey = `${overrides.workflowId ?? "wf-test"}/${key}`;
+    const of = { ...overrides, taskKey: key, idempotencyKey };
+    outputs.set(key, await system.call(agent, action, input, of));
     open.delete(key);
   }
 }

@@ -32,7 +32,7 @@ export const profileText = capability({
       ([a, countA], [b, countB]) => countB - countA || (a < b ? -1 : 1),
     );
     return {
-      characters: [...text].length,
+      characters: sum(countOf(text)),
       words: words.length,
       distinctWords: counts.length,
       sentences: (text.match(/[^.!?\s][^.!?]*[.!?]+(?=\s|$)/g) ?? []).length,
@@ -48,8 +48,12 @@ function countOf(values: Iterable<string>): Map<string, number> {
   return counts;
 }
 
+function sum(counts: ReadonlyMap<string, number>): number {
+  return [...counts.values()].reduce((total, count) => total + count, 0);
+}
+
 function entropyBits(counts: ReadonlyMap<string, number>): number {
-  const total = [...counts.values()].reduce((sum, count) => sum + count, 0);
+  const total = sum(counts);
   let bits = 0;
   for (const count of counts.values()) bits -= (count / total) * Math.log2(count / total);
   return bits;

@@ -137,5 +137,7 @@ function figureLines(figures: Json): string[] {
 }
 
 function number(value: number): string {
+  // Rates and shares that would round to nothing.
+  if (value !== 0 && Math.abs(value) < 0.001) return value.toPrecision(3);
   return value.toLocaleString("en-US", { maximumFractionDigits: Math.abs(value) < 10 ? 3 : 1 });
 }

@@ -12,9 +12,9 @@ import type { AgentContext } from "../../ports.ts";
 import type { Finding } from "./check.ts";
 import type { ExtraMessages } from "./extra-messages.ts";
 
-/** Reads at once of the concurrent check: with the writer all connections of the action. */
-const READERS = 3;
-const READS_PER_READER = 150;
+/** With the writer three connections; the fourth of the action is for the killed transaction. */
+const READERS = 2;
+const READS_PER_READER = 225;
 
 /** Every extra body must come back byte for byte as it was given. */
 export async function checkRead(sql: Sql, extra: ExtraMessages): Promise<Finding> {

@@ -4,25 +4,23 @@
  * @module
  */
 
-import type { Sql, TransactionSql } from "postgres";
+import postgres, { type Sql, type TransactionSql } from "postgres";
+import { AgentError } from "../../../machines/error-code.ts";
+import { transaction } from "../../archive/transaction.ts";
 import type { Finding } from "./check.ts";
 
 /** Messages that the doomed transaction inserts. Their ids are negative, as no real one is. */
 const DOOMED_ROWS = 25;
 
 /** Inserts messages and bodies, kills its own backend before the commit, and counts what is left. */
-export async function killOwnTransaction(sql: Sql, signal: AbortSignal): Promise<Finding> {
+export async function killOwnTransaction(sql: Sql): Promise<Finding> {
   const before = await countRows(sql);
   let inserted = 0;
-  let killedWith: string | undefined;
-  try {
-    await sql.begin(async (tx) => {
-      inserted = await insertDoomed(tx);
-      await killSelf(tx, signal);
-    });
-  } catch (error) {
-    killedWith = String((error as { code?: unknown }).code);
-  }
+  const killedWith = await onExtraConnection(sql, async (tx) => {
+    inserted = await insertDoomed(tx);
+    await tx`select pg_terminate_backend(pg_backend_pid())`;
+    throw new AgentError("KILL_REFUSED", "Cannot kill the transaction: the server let it live");
+  });
   const after = await countRows(sql);
   const figures = {
     rowsInTransaction: inserted,
@@ -33,8 +31,6 @@ export async function killOwnTransaction(sql: Sql, signal: AbortSignal): Promise
     leftBehind: after.doomed,
   };
   if (inserted === 0) return { figures, problem: "the archive has no message to copy" };
-  if (killedWith === undefined)
-    return { figures, problem: "the transaction outlived its own kill" };
   if (killedWith !== "CONNECTION_CLOSED") {
     return { figures, problem: `the transaction ended with ${killedWith}, not by the kill` };
   }
@@ -44,20 +40,23 @@ export async function killOwnTransaction(sql: Sql, signal: AbortSignal): Promise
 }
 
 /**
- * Never resolves: `begin` rejects by itself when its connection closes. Were the kill's own error thrown
- * here, postgres.js would write a rollback to the closed socket, which ends the process
- * (https://github.com/porsager/postgres/issues/1154).
+ * Returns the code of the error that ended the transaction. A client of its own: postgres.js hands the
+ * error that killed a connection to the next query on it, which must not be one of ours.
  */
-async function killSelf(tx: TransactionSql, signal: AbortSignal): Promise<never> {
-  const aborted = new Promise<never>((_resolve, reject) => {
-    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-  });
-  await tx`select pg_terminate_backend(pg_backend_pid())`.catch((error: unknown) => {
-    // 57P01: admin_shutdown, which is what was asked for.
-    const code = String((error as { code?: unknown }).code);
-    if (!["57P01", "CONNECTION_CLOSED", "ECONNRESET"].includes(code)) throw error;
-  });
-  return aborted;
+async function onExtraConnection(
+  sql: Sql,
+  doom: (tx: TransactionSql) => Promise<never>,
+): Promise<string> {
+  // As postgres.js does for its own extra connections: parsed options are taken as they are.
+  const options = { ...sql.options, max: 1 } as unknown as postgres.Options<Record<string, never>>;
+  const client = postgres(options);
+  try {
+    return await transaction(client as Sql, doom);
+  } catch (error) {
+    return String((error as { code?: unknown }).code);
+  } finally {
+    await client.end({ timeout: 1 });
+  }
 }
 
 /** Returns how many messages the transaction holds now. */

@@ -35,7 +35,7 @@ export const runComprehensiveIntegrationTests = capability({
     const startMs = ctx.clock.monotonicMs();
     await cleanUp(ctx);
     const before = await countMessages(ctx);
-    const checks = await runChecks(ctx, settings).finally(() => cleanUp(ctx));
+    const checks = await checkAndCleanUp(ctx, settings);
     checks.push(await runCheck(ctx, "clean up", () => checkCleanUp(ctx, settings, before)));
     const failed = checks.filter((check) => !check.passed);
     if (failed.length > 0) {
@@ -49,6 +49,14 @@ export const runComprehensiveIntegrationTests = capability({
   },
   compensate: (ctx) => cleanUp(ctx),
 });
+
+async function checkAndCleanUp(ctx: AgentContext, settings: DedupSettings): Promise<Check[]> {
+  try {
+    return await runChecks(ctx, settings);
+  } finally {
+    await cleanUp(ctx);
+  }
+}
 
 async function runChecks(ctx: AgentContext, settings: DedupSettings): Promise<Check[]> {
   const originals = await pickOriginals(ctx, EXTRA_MESSAGES);
@@ -77,7 +85,7 @@ async function runChecks(ctx: AgentContext, settings: DedupSettings): Promise<Ch
         return result.migrated;
       }),
     ),
-    await runCheck(ctx, "killed transaction", () => killOwnTransaction(ctx.sql, ctx.signal)),
+    await runCheck(ctx, "killed transaction", () => killOwnTransaction(ctx.sql)),
   );
   return checks;
 }

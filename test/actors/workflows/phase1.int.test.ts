@@ -3,9 +3,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { agentDefinitions } from "../../../actors/agents/registry.ts";
+import { ingestExtra, pickOriginals } from "../../../actors/agents/testbed/extra-messages.ts";
 import { phase1 } from "../../../actors/workflows/phase1/phase1.ts";
 import { weekArrivals, weekBarrierId } from "../../../actors/workflows/phase1/week-barrier.ts";
 import type { Json } from "../../../machines/error-code.ts";
+import { createAgentContext } from "../../support/agent-context.ts";
 import { createCoordinationTables } from "../../support/coordination-tables.ts";
 import { sampleUrl, smallSampleUrl } from "../../support/migrated-archive.ts";
 import { createTestDatabase, type TestDatabase } from "../../support/postgres.ts";
@@ -84,6 +86,49 @@ test("run_comprehensive_integration_tests leaves the archive as it was", async (
   const { clusters } = outputs.get("deduplication_implementation") as { clusters: number };
   expect(counts).toEqual({ messages: limit, signatures: limit, runs: 1, users: 0 });
   expect(figures("clean up")).toMatchObject({ clusters });
+});
+
+const integrationTests = (taskKey: string) => {
+  const { settings } = outputs.get("deduplication_system_design") as { settings: Json };
+  const ctx = { ...overrides(), taskKey, idempotencyKey: `${workflowId}/${taskKey}` };
+  const run = () =>
+    system.call("TESTBED", "run_comprehensive_integration_tests", { settings }, ctx);
+  return { run, ctx: createAgentContext(db.sql, ctx) };
+};
+const countMessages = async () =>
+  (await db.sql`select count(*)::int as messages from archive.messages`)[0]?.["messages"];
+
+test("run_comprehensive_integration_tests removes first what a killed attempt left behind", async () => {
+  const { run, ctx } = integrationTests("killed");
+  await ingestExtra(ctx, "extra", await pickOriginals(ctx, 7));
+  expect(await countMessages()).toBe(limit + 7);
+  expect(await run()).toMatchObject({ passed: 7 });
+  expect(await countMessages()).toBe(limit);
+});
+
+test("run_comprehensive_integration_tests fails and names the check, when bodies do not arrive as sent", async () => {
+  await db.sql.unsafe(`
+    create function archive.spoil() returns trigger language plpgsql as
+      $$ begin new.raw := 'spoiled'::bytea; return new; end $$;
+    create trigger spoil before insert on archive.bodies for each row
+      execute function archive.spoil()`);
+  const failure = integrationTests("spoiled").run();
+  await expect(failure).rejects.toMatchObject({
+    code: "INTEGRATION_FAILED",
+    retryable: false,
+    message: expect.stringMatching(
+      /^Cannot accept the archive: [23] of \d checks failed: ingest \(/,
+    ),
+  });
+  await db.sql.unsafe("drop trigger spoil on archive.bodies; drop function archive.spoil()");
+  expect(await countMessages()).toBe(limit);
+});
+
+test("validate_performance_targets refuses a phase without its criterion", async () => {
+  const input = { criteria: [], baseline: { reads: [], sourceScan: { scanMs: 1 } } };
+  await expect(
+    system.call("DEBUGGER", "validate_performance_targets", input),
+  ).rejects.toMatchObject({ code: "CRITERION_MISSING" });
 });
 
 test("validate_performance_targets times every query and explains the slowest", () => {

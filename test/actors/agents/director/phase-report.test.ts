@@ -66,6 +66,14 @@ test("renderReport() shows a task's time, attempt and figures two levels deep", 
   expect(markdown).toContain("### untimed\n");
 });
 
+test("renderReport() shows a small rate as it is, not as 0", () => {
+  const tasks = [
+    { key: "rates", attempt: 1, durationMs: 1, figures: { rate: 0.000_012_34, none: 0 } },
+  ];
+  const markdown = renderReport({ ...report, tasks });
+  expect(markdown).toContain("- rate: 0.0000123\n- none: 0");
+});
+
 test("renderReport() leaves out sections that have nothing to tell", () => {
   const markdown = renderReport({ ...report, findings: [], weeks: [] });
   expect(markdown).not.toContain("## Findings");

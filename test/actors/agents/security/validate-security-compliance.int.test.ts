@@ -109,6 +109,18 @@ test("probeLogins() tells roles that are not asked for a password, on a server t
   );
 });
 
+test("scanBodies() reads every body once, however many pages there are", async () => {
+  await db.sql`
+    with more as (
+      insert into archive.messages (id, conversation_id, source_id, sent_at, body_bytes, body_sha256,
+        batch, run_id)
+      select n, 1, 'm' || n, '2024-01-02', length(n::text), sha256(n::text::bytea), 0, ${tinyRunId}
+      from generate_series(100, 4599) n returning id)
+    insert into archive.bodies (message_id, raw) select id, id::text::bytea from more`;
+  const scan = await scanBodies(createAgentContext(db.sql));
+  expect(scan).toMatchObject({ bodies: 4_504, damagedBodies: 0 });
+});
+
 test("scanBodies() stops when the attempt is aborted", async () => {
   const signal = AbortSignal.abort(new Error("cancelled"));
   await expect(scanBodies(createAgentContext(db.sql, { signal }))).rejects.toThrow("cancelled");
