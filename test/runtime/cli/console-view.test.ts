@@ -87,6 +87,7 @@ describe("renderView()", () => {
           }
         },
       ),
+      { numRuns: 40 },
     );
   });
 });
