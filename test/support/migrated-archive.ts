@@ -4,7 +4,9 @@
  * @module
  */
 
+import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
+import { rename } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Sql } from "postgres";
@@ -38,8 +40,7 @@ export async function smallSampleUrl(limit: number): Promise<string> {
   const path = join(folder, `sample-${limit}.sqlite`);
   if (!existsSync(path)) {
     await sampleUrl();
-    const { rename } = await import("node:fs/promises");
-    const draft = `${path}.${process.pid}.${Math.random().toString(36).slice(2)}.tmp`;
+    const draft = `${path}.${randomBytes(6).toString("hex")}.tmp`;
     await writeTgarchive(draft, takeCorpus(limit));
     await rename(draft, path);
   }

@@ -10,12 +10,7 @@ import { join } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import Database from "libsql";
-import {
-  mailDate,
-  messageId,
-  parseMailHeaders,
-  sender,
-} from "../../actors/archive/mail-headers.ts";
+import { mailDate, parseMailHeaders, sender } from "../../actors/archive/mail-headers.ts";
 import { toMbox } from "../../actors/archive/mbox-splitter.ts";
 import {
   type CorpusMail,
@@ -307,9 +302,4 @@ export async function buildDamagedArchives(
     },
     { name: "text as mbox", url: `mbox:${at("plain.mbox")}`, code: "ARCHIVE_SCHEMA" },
   ];
-}
-
-/** The id under which a mail source knows `bytes`. */
-export function mailIdOf(bytes: Buffer): string | null {
-  return messageId(parseMailHeaders(bytes));
 }
