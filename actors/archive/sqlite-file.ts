@@ -37,9 +37,10 @@ const known: Readonly<Record<string, readonly string[]>> = {
 
 /** @throws {AgentError} `ARCHIVE_NOT_A_DATABASE`, `ARCHIVE_TRUNCATED`, `ARCHIVE_UNREADABLE` */
 export async function openReadOnly(path: string, sizeBytes: number): Promise<Database.Database> {
-  await checkHeader(path, sizeBytes);
-  // A write-ahead log beside the file must be read; without one, `immutable` works in read-only folders too.
-  const mode = existsSync(`${path}-wal`) ? "mode=ro" : "mode=ro&immutable=1";
+  const { isWalMode } = await checkHeader(path, sizeBytes);
+  // Opening a database in WAL mode creates files beside it, unless it is said to be immutable, which it
+  // is not while it has a log. In other modes reading locks against writers and creates nothing.
+  const mode = isWalMode && !existsSync(`${path}-wal`) ? "mode=ro&immutable=1" : "mode=ro";
   const name = encodeURI(resolve(path)).replaceAll("?", "%3f").replaceAll("#", "%23");
   try {
     return new Database(`file:${name}?${mode}`);
@@ -48,7 +49,7 @@ export async function openReadOnly(path: string, sizeBytes: number): Promise<Dat
   }
 }
 
-async function checkHeader(path: string, sizeBytes: number): Promise<void> {
+async function checkHeader(path: string, sizeBytes: number): Promise<{ isWalMode: boolean }> {
   const header = Buffer.alloc(100);
   try {
     const file = await open(path, "r");
@@ -73,6 +74,7 @@ async function checkHeader(path: string, sizeBytes: number): Promise<void> {
       `Cannot read "${path}": the database has ${pages} pages of ${pageSize} bytes but the file only ${sizeBytes} bytes, copy it again`,
     );
   }
+  return { isWalMode: header[19] === 2 };
 }
 
 /** Names of the columns of a table, or nothing when there is no such table. */
