@@ -49,6 +49,12 @@ export function createAgentService(options: AgentServiceOptions): AgentsPort {
       options.onAvailable();
       return required(name);
     },
+    kill: async (name, by) => {
+      required(name);
+      note("kill", name, by);
+      await agents.killThread(name);
+      return required(name);
+    },
     drain: async (name, by) => {
       required(name);
       note("drain", name, by);

@@ -9,6 +9,7 @@ import type { WorkflowDefinition } from "../actors/define-workflow.ts";
 import type { Clock, Log } from "../actors/ports.ts";
 import type { Database } from "../db/database.ts";
 import { createViewRepo, type ViewRepo } from "../db/view-repo.ts";
+import { isTerminal } from "./engine/owned-run.ts";
 import type { LiveHub } from "./live-hub.ts";
 import { type Monitor, startMonitor } from "./monitor.ts";
 import type { QueueBackend } from "./queue/job-queue.ts";
@@ -33,6 +34,8 @@ export interface NodeWorkflowsOptions {
   readonly agents: AgentsHandle;
   readonly definitions: ReadonlyMap<string, AgentDefinition>;
   readonly registered: ReadonlyMap<string, WorkflowDefinition>;
+  /** A run has ended, whichever way. */
+  onFinished(workflowId: string): void;
   readonly defaultInput: NonNullable<WorkflowServiceOptions["defaultInput"]>;
 }
 
@@ -86,6 +89,7 @@ export async function startNodeWorkflows(options: NodeWorkflowsOptions): Promise
         live.emit(topics, { type: "journal", workflowId: run.id, entry: journalEntry(draft) });
       }
       live.emit(["system", ...topics], { type: "workflow", workflow: viewOfRun(run) });
+      if (isTerminal(run.state.status)) options.onFinished(run.id);
     },
     onProgress: (workflowId, taskKey) => {
       const id = `${workflowId}/${taskKey}`;

@@ -181,6 +181,12 @@ async function start(
     agents,
     definitions,
     registered: new Map([phase1, demo].map((definition) => [definition.id, definition])),
+    onFinished: (workflowId) => {
+      // A reservation that this misses ends with its lease.
+      coordination.releaseHolder(workflowId).catch((error: unknown) => {
+        log.warn("cannot release what a run has reserved", { workflowId, error: String(error) });
+      });
+    },
     defaultInput: async (workflow, input) => {
       if (workflow !== phase1.id || "archive" in input) return input;
       return { ...input, archive: config.archive ?? (await ensureSampleArchive(config.dataDir)) };

@@ -203,7 +203,10 @@ export interface TaskExplanation {
 export interface AgentsPort {
   list(): readonly AgentView[];
   get(name: string): AgentView | undefined;
+  /** Replaces the thread in order: running attempts get a few seconds. */
   restart(name: string, by: Actor): Promise<AgentView>;
+  /** Terminates the thread at once, as a crash would; the supervisor starts another. */
+  kill(name: string, by: Actor): Promise<AgentView>;
   drain(name: string, by: Actor): Promise<AgentView>;
   pause(name: string, by: Actor): Promise<AgentView>;
   resume(name: string, by: Actor): Promise<AgentView>;

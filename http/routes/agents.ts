@@ -1,5 +1,5 @@
 /**
- * Agents: what they are, how they are, and the four things one may do to them.
+ * Agents: what they are, how they are, and the five things one may do to them.
  *
  * @module
  */
@@ -15,6 +15,7 @@ const reasonBody = z.strictObject({
 
 const CONTROLS = [
   ["restart", "Restarts the agent's thread; its running tasks are retried"],
+  ["kill", "Terminates the agent's thread at once, as a crash would; its tasks are retried"],
   ["drain", "Lets running tasks finish and gives the agent no more"],
   ["pause", "Gives the agent no more tasks until it is resumed"],
   ["resume", "Gives the agent tasks again after a pause or drain"],

@@ -71,6 +71,8 @@ export interface AgentsHandle extends RunningChild {
   compensate(call: AgentCall, hooks: AgentCallHooks): Promise<AgentOutcome>;
   /** Replaces the thread; running attempts get `shutdownMs`. Resolves when the agent takes calls again. */
   restart(name: string): Promise<void>;
+  /** Terminates the thread at once, as a crash would: running attempts end with `AGENT_DIED`. */
+  killThread(name: string): Promise<void>;
   /** Takes no more calls, waits for the running ones (10 minutes at most), then stops the thread. */
   drain(name: string, timeoutMs?: number): Promise<void>;
   /** Takes no more calls; the thread and running attempts stay. */
@@ -190,6 +192,7 @@ function createHandle(slots: ReadonlyMap<string, AgentSlot>, supervisor: Supervi
     run: run("run"),
     compensate: run("compensate"),
     restart,
+    killThread: (name) => slotOf(name).kill(),
     drain: async (name, timeoutMs = defaultDrainTimeoutMs) => {
       const slot = slotOf(name);
       await slot.drain(timeoutMs);

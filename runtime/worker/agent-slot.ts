@@ -31,6 +31,8 @@ export interface AgentSlot {
   resume(): void;
   /** Takes no more calls; resolves when the running ones have ended. @throws {AgentError} `CALL_TIMEOUT`. */
   drain(timeoutMs: number): Promise<void>;
+  /** Terminates the thread as a crash would; the supervisor starts another. */
+  kill(): Promise<void>;
   /** The thread is about to be replaced on purpose. */
   restarting(): void;
   gaveUp(error: ErrorRecord): void;
@@ -110,6 +112,9 @@ export function createAgentSlot(
       actor.send({ type: "agent.drain" });
       const idle = waitFor(actor, ({ context }) => context.inFlight === 0);
       await bounded(idle, { what: `the running attempts of ${agent.name}`, timeoutMs });
+    },
+    kill: async () => {
+      await thread?.kill();
     },
     restarting: () => actor.send({ type: "agent.restart" }),
     gaveUp: (error) => actor.send({ type: "agent.gave-up", error }),
