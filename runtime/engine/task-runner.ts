@@ -22,6 +22,8 @@ const abortGraceMs = 3_000;
 const cachedDefinitions = 100;
 /** Attempts in hand are compared with the truth this often: a run owned elsewhere may have cancelled. */
 const staleCheckMs = 1_500;
+/** Newest attempts that this node began; each is begun once, also when its job comes again after its end. */
+const rememberedAttempts = 10_000;
 const firstPauseMs = 100;
 const longestPauseMs = 2_000;
 const defaultStartToCloseMs = 600_000;
@@ -56,6 +58,7 @@ interface InHand extends AttemptKey {
 export function createTaskRunner(options: TaskRunnerOptions): TaskRunner {
   const { attempts, incarnation, log, turns } = options;
   const inHand = new Map<string, InHand>();
+  const begun = new Set<string>();
   const progress = new Map<string, Progress>();
   const definitions = new Map<string, WorkflowDefinition>();
   let stopping = false;
@@ -208,6 +211,12 @@ export function createTaskRunner(options: TaskRunnerOptions): TaskRunner {
     await post(workflowId, event, `${id}/finished`);
   }
 
+  function remember(id: string): void {
+    begun.add(id);
+    const [oldest] = begun;
+    if (begun.size > rememberedAttempts && oldest !== undefined) begun.delete(oldest);
+  }
+
   async function process(job: TaskJob): Promise<void> {
     const key = plainKey(job);
     const id = idOf(key);
@@ -215,7 +224,7 @@ export function createTaskRunner(options: TaskRunnerOptions): TaskRunner {
     const isCurrent =
       row?.attempt === job.attempt && (row.status === "dispatched" || row.status === "running");
     // A second delivery of what is in hand, or of what was decided meanwhile, is dropped.
-    if (stopping || row === undefined || !isCurrent || inHand.has(id)) return;
+    if (stopping || row === undefined || !isCurrent || begun.has(id)) return;
     if (row.status === "running") {
       if (row.node === incarnation) return;
       const reason = `its queue lock lapsed on node ${row.node}`;
@@ -229,6 +238,7 @@ export function createTaskRunner(options: TaskRunnerOptions): TaskRunner {
       await post(job.workflowId, event, `${id}/lost`);
       return;
     }
+    remember(id);
     const controller = new AbortController();
     const ended = runAttempt(key, row, controller.signal).finally(() => inHand.delete(id));
     inHand.set(id, { ...key, controller, ended });

@@ -2,6 +2,7 @@ import { drizzle } from "drizzle-orm/postgres-js";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openSql } from "../../db/client.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
+import { soon } from "../support/soon.ts";
 
 let database: TestDatabase;
 
@@ -16,13 +17,11 @@ afterAll(async () => {
 
 /** Ends the backend of the client with this name, once a statement of it is running. */
 async function cut(name: string): Promise<void> {
-  await expect
-    .poll(async () => {
-      const rows = await database.sql`select pg_terminate_backend(pid) from pg_stat_activity
+  await soon(async () => {
+    const rows = await database.sql`select pg_terminate_backend(pid) from pg_stat_activity
         where application_name = ${name} and state = 'active' and query like '%pg_sleep%'`;
-      return rows.length;
-    })
-    .toBe(1);
+    return rows.length;
+  }).toBe(1);
 }
 
 async function marks(): Promise<number> {
@@ -43,7 +42,7 @@ describe("openSql()", () => {
       await cut("cut-begin");
       expect(await outcome).toBeInstanceOf(Error);
       // postgres.js reports the loss once more to the first query of the next connection.
-      await expect.poll(() => sql`select 1 as one`.catch(String)).toEqual([{ one: 1 }]);
+      await soon(() => sql`select 1 as one`.catch(String)).toEqual([{ one: 1 }]);
     }
     expect(await marks()).toBe(0);
     await sql.end({ timeout: 1 });

@@ -2,6 +2,7 @@ import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { migrateDatabase } from "../../db/migrate.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
+import { soon } from "../support/soon.ts";
 
 const folder = fileURLToPath(new URL("../../db/migrations", import.meta.url));
 /** Key of the advisory lock that holds a migration up in the middle. */
@@ -84,15 +85,13 @@ describe("migrateDatabase()", () => {
       (error: unknown) => error,
     );
     let victim = 0;
-    await expect
-      .poll(async () => {
-        const [row] = await sql<{ pid: number }[]>`select a.pid from pg_stat_activity a
+    await soon(async () => {
+      const [row] = await sql<{ pid: number }[]>`select a.pid from pg_stat_activity a
           join pg_locks l on l.pid = a.pid and l.locktype = 'advisory' and not l.granted
           where a.application_name = 'spectra-migrate' and a.datname = current_database()`;
-        victim = row?.pid ?? 0;
-        return victim;
-      })
-      .toBeGreaterThan(0);
+      victim = row?.pid ?? 0;
+      return victim;
+    }).toBeGreaterThan(0);
     await sql`select pg_terminate_backend(${victim})`;
     expect(await cut).toBeInstanceOf(Error);
     expect(await tables()).toEqual(["__drizzle_migrations"]);

@@ -12,6 +12,7 @@ import {
   type TaskJob,
 } from "../../runtime/queue/job-queue.ts";
 import { bundle, startChild } from "./child.ts";
+import { soon } from "./soon.ts";
 
 /** A lapsed lock is found by two sweeps of a second each, and the machine may be busy. */
 const takeOverLimitMs = 8_000;
@@ -63,7 +64,7 @@ export function describeJobQueue(kind: QueueBackend["type"], backend: () => Queu
       const jobs = Array.from({ length: 100 }, (_, index) => job(`t${index}`));
       await queue.add(jobs.slice(0, 60));
       await queue.add(jobs.slice(60));
-      await expect.poll(() => seen.length, { timeout: 10_000 }).toBe(100);
+      await soon(() => seen.length).toBe(100);
       await queue.close();
       const keys = seen.map(({ taskKey }) => taskKey);
       expect(new Set(keys).size).toBe(100);
@@ -91,7 +92,7 @@ export function describeJobQueue(kind: QueueBackend["type"], backend: () => Queu
       await queue.add([job("twice"), job("twice", 3, 2), job("first")]);
       held.open();
       await queue.add([job("end", 1)]);
-      await expect.poll(() => seen.at(-1), { timeout: 10_000 }).toBe("end/1");
+      await soon(() => seen.at(-1)).toBe("end/1");
       expect(seen).toEqual(["twice/1", "twice/2", "end/1"]);
     });
 
@@ -99,13 +100,11 @@ export function describeJobQueue(kind: QueueBackend["type"], backend: () => Queu
       let runs = 0;
       await using queue = await open(backend(), async () => void (runs += 1));
       await queue.add([job("again")]);
-      await expect.poll(() => runs, { timeout: 10_000 }).toBe(1);
-      await expect
-        .poll(async () => {
-          await queue.add([job("again")]);
-          return runs;
-        })
-        .toBeGreaterThan(1);
+      await soon(() => runs).toBe(1);
+      await soon(async () => {
+        await queue.add([job("again")]);
+        return runs;
+      }).toBeGreaterThan(1);
     });
 
     test("hands the more urgent over first, and equals in the order of their arrival", async () => {
@@ -126,7 +125,7 @@ export function describeJobQueue(kind: QueueBackend["type"], backend: () => Queu
       await queue.add([job("background", 1), job("normal", 3), job("critical", 5)]);
       await queue.add([job("normal too", 3), job("high", 4), job("critical too", 5)]);
       held.open();
-      await expect.poll(() => seen.length, { timeout: 10_000 }).toBe(6);
+      await soon(() => seen.length).toBe(6);
       expect(seen).toEqual([
         "critical",
         "critical too",
@@ -148,7 +147,7 @@ export function describeJobQueue(kind: QueueBackend["type"], backend: () => Queu
         { concurrency: 1 },
       );
       await queue.add([job("bad"), job("good")]);
-      await expect.poll(() => seen.at(-1), { timeout: 10_000 }).toBe("good");
+      await soon(() => seen.at(-1)).toBe("good");
       expect(seen).toEqual(["bad", "good"]);
     });
 
@@ -192,13 +191,11 @@ export function describeJobQueue(kind: QueueBackend["type"], backend: () => Queu
       process.kill(child.pid, "SIGKILL");
       await child.ended;
       held.open();
-      await expect
-        .poll(() => seen.some(({ taskKey }) => taskKey === taken["taskKey"]), {
-          timeout: takeOverLimitMs,
-          interval: 20,
-        })
-        .toBe(true);
-      await expect.poll(() => new Set(seen.map((one) => one.taskKey)).size).toBe(20);
+      await soon(
+        () => seen.some(({ taskKey }) => taskKey === taken["taskKey"]),
+        takeOverLimitMs,
+      ).toBe(true);
+      await soon(() => new Set(seen.map((one) => one.taskKey)).size).toBe(20);
       expect(seen).toHaveLength(20);
     });
   });

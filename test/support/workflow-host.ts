@@ -50,10 +50,13 @@ export async function openTestHost(options: {
   readonly nodeId?: string;
   readonly workflows?: readonly WorkflowDefinition[];
   readonly agentLimit?: number;
+  /** Where the migrations are, when this file was bundled elsewhere. */
+  readonly migrations?: string;
   readonly runAgent: RunAgent;
 }): Promise<TestHost> {
   const target = { type: "url", url: options.url } as const;
-  await migrateDatabase(target, fileURLToPath(new URL("../../db/migrations", import.meta.url)));
+  const folder = fileURLToPath(new URL("../../db/migrations", import.meta.url));
+  await migrateDatabase(target, options.migrations ?? folder);
   const database = openDatabase(target);
   const problems: string[] = [];
   const log = {
@@ -75,6 +78,7 @@ export async function openTestHost(options: {
     log,
     random: () => 0,
     runAgent: options.runAgent,
+    onDiskFull: (error) => void problems.push(`disk full: ${error.message}`),
     onTurn: () => undefined,
     onProgress: () => undefined,
   });

@@ -1,0 +1,62 @@
+import { Redis } from "ioredis";
+import { describe, expect, test } from "vitest";
+import { by, chains, gate, openFaultDatabase, watched } from "../../support/fault-run.ts";
+import { startRedis, type TestRedis } from "../../support/redis.ts";
+import { soon } from "../../support/soon.ts";
+import { openTestHost } from "../../support/workflow-host.ts";
+
+/** Jobs that a test host takes at once; what is dispatched beyond waits in Redis. */
+const inHand = 8;
+const width = 12;
+
+/** Empties Redis in one way or another while some jobs are in hand and others wait there. */
+async function check(lose: (redis: TestRedis) => Promise<void>): Promise<void> {
+  await using database = await openFaultDatabase();
+  const redis = await startRedis();
+  const lost = gate();
+  const { runAgent, calls } = watched(async () => {
+    await lost.passed;
+    return { type: "succeeded", output: null };
+  });
+  {
+    await using node = await openTestHost({
+      url: database.url,
+      queue: { type: "redis", url: redis.url },
+      agentLimit: width,
+      runAgent,
+    });
+    const { id } = await node.workflows.start({ workflow: chains(width, 2) }, by);
+    await soon(async () =>
+      (await node.workflows.tasks(id))?.map(({ status }) => status).sort(),
+    ).toEqual([
+      ...Array.from({ length: width }, () => "blocked"),
+      ...Array.from({ length: width - inHand }, () => "dispatched"),
+      ...Array.from({ length: inHand }, () => "running"),
+    ]);
+    await lose(redis);
+    lost.open();
+    await database.completed(id);
+    expect(calls.map(({ taskKey }) => taskKey)).toHaveLength(2 * width);
+    expect(calls.every(({ attempt }) => attempt === 1)).toBe(true);
+  }
+  await redis.stop();
+}
+
+describe.concurrent("engine on Redis", () => {
+  test("completes when Redis forgets every job", async () => {
+    await check(async ({ url }) => {
+      const client = new Redis(url);
+      expect(await client.flushall()).toBe("OK");
+      client.disconnect();
+    });
+  });
+
+  test("completes when Redis is killed and comes back empty", async () => {
+    await check(async (redis) => {
+      const { pid } = redis;
+      await redis.kill();
+      await redis.restart();
+      expect(redis.pid).not.toBe(pid);
+    });
+  });
+});
