@@ -16,6 +16,8 @@ const waitingLimit = 50_000;
 const batchSize = 500;
 const firstPauseMs = 100;
 const longestPauseMs = 2_000;
+/** How long a batch that is under way to the queue is waited for. */
+const stopLimitMs = 1_000;
 /** A dispatched task that nobody has started for this long is added to the queue again. */
 const reconcileMs = 5_000;
 
@@ -105,7 +107,9 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     stop: async () => {
       stopped = true;
       clearInterval(reconciler);
-      await pumping;
+      // A queue that is away keeps the call waiting; what is not sent stays in the outbox.
+      const late = new Promise((resolve) => setTimeout(resolve, stopLimitMs).unref());
+      await Promise.race([pumping, late]);
     },
   };
 }

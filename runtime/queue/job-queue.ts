@@ -22,6 +22,8 @@ const lockDurationMs = 2_000;
 const stalledIntervalMs = 1_000;
 /** Ours is the only count that may fail a task: BullMQ must never give up on a job by itself. */
 const maxStalledCount = 1_000_000;
+/** How long the server may take for each step of saying goodbye, once no job is in hand. */
+const closeLimitMs = 2_000;
 /** How long the Redis server may take to accept, and to answer, at start. */
 const probeTimeoutMs = 3_000;
 /** Connections of the PostgreSQL backend: two for commands, one that listens. */
@@ -51,7 +53,7 @@ export interface JobQueue {
   readonly kind: QueueBackend["type"];
   /** Adds what is not there yet: one job per (task, attempt). `priority` is 1 to 5, higher first. */
   add(jobs: readonly (TaskJob & { readonly priority: number })[]): Promise<void>;
-  /** Stops taking jobs; resolves when those in hand have ended. */
+  /** Stops taking jobs; resolves when those in hand have ended, also when the server is gone. */
   close(): Promise<void>;
 }
 
@@ -175,6 +177,7 @@ export async function openJobQueue(options: JobQueueOptions): Promise<JobQueue> 
       : await openRedis(backend.url, onError);
   const common = { connection: backing.connection } as { connection: never };
   const factory = backing.factory as never;
+  const inHand = new Set<Promise<void>>();
   const queue = new Queue<TaskJob, void, string, TaskJob, void, string, IQueueBackend>(
     name,
     { ...common, defaultJobOptions: { removeOnComplete: true, removeOnFail: true } },
@@ -182,7 +185,11 @@ export async function openJobQueue(options: JobQueueOptions): Promise<JobQueue> 
   );
   const worker = new Worker<TaskJob, void, string, IQueueBackend>(
     name,
-    (job) => options.process(job.data),
+    (job) => {
+      const work = options.process(job.data).finally(() => inHand.delete(work));
+      inHand.add(work);
+      return work;
+    },
     {
       ...common,
       concurrency: options.concurrency,
@@ -203,9 +210,16 @@ export async function openJobQueue(options: JobQueueOptions): Promise<JobQueue> 
   });
   let closed: Promise<void> | undefined;
   async function close(): Promise<void> {
-    await worker.close();
-    await queue.close();
-    await backing.close();
+    const orderly = (async () => {
+      await worker.close();
+      await queue.close();
+      await backing.close();
+    })();
+    while (inHand.size > 0) await Promise.allSettled(inHand);
+    const isOrderly = await within(closeLimitMs, orderly);
+    if (isOrderly) return;
+    log.warn("the queue's server does not answer, leaving it without a goodbye");
+    await within(closeLimitMs, Promise.all([worker.disconnect(), backing.close()]));
   }
   return {
     kind: backend.type,
@@ -224,6 +238,21 @@ export async function openJobQueue(options: JobQueueOptions): Promise<JobQueue> 
       return closed;
     },
   };
+}
+
+/** False when the promise did not settle in time, or rejected. */
+async function within(limitMs: number, promise: Promise<unknown>): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<boolean>((resolve) => {
+    timer = setTimeout(resolve, limitMs, false);
+  });
+  const settled = promise.then(
+    () => true,
+    () => false,
+  );
+  const isDone = await Promise.race([settled, late]);
+  clearTimeout(timer);
+  return isDone;
 }
 
 /** One line per second at most: a lost server makes every client report its own loss. */

@@ -51,6 +51,28 @@ describe.concurrent("engine on Redis", () => {
     });
   });
 
+  test("stops while Redis is away, and the next start completes what was not sent", async () => {
+    await using database = await openFaultDatabase();
+    const redis = await startRedis();
+    const queue = { type: "redis", url: redis.url } as const;
+    const { runAgent, calls } = watched(async () => ({ type: "succeeded", output: null }));
+    let id = "";
+    {
+      await using node = await openTestHost({ url: database.url, queue, runAgent });
+      await redis.kill();
+      ({ id } = await node.workflows.start({ workflow: chains(2, 2) }, by));
+      await soon(async () => (await node.workflows.tasks(id))?.[0]?.status).toBe("dispatched");
+    }
+    expect(calls).toEqual([]);
+    await redis.restart();
+    {
+      await using _ = await openTestHost({ url: database.url, queue, runAgent });
+      await database.completed(id);
+    }
+    expect(calls).toHaveLength(4);
+    await redis.stop();
+  });
+
   test("completes when Redis is killed and comes back empty", async () => {
     await check(async (redis) => {
       const { pid } = redis;
