@@ -34,6 +34,7 @@ export interface NodeWorkflowsOptions {
   readonly agents: AgentsHandle;
   readonly definitions: ReadonlyMap<string, AgentDefinition>;
   readonly registered: ReadonlyMap<string, WorkflowDefinition>;
+  readonly onDiskFull: (error: Error) => void;
   /** A run has ended, whichever way. */
   onFinished(workflowId: string): void;
   readonly defaultInput: NonNullable<WorkflowServiceOptions["defaultInput"]>;
@@ -73,6 +74,7 @@ export async function startNodeWorkflows(options: NodeWorkflowsOptions): Promise
         definitions.get(agent)?.capabilities[action]?.connections ?? 1,
       connections: agentConnections,
     },
+    onDiskFull: options.onDiskFull,
     runAgent: async (call, hooks) => {
       const startedMs = clock.monotonicMs();
       const outcome = await agents.run(call, hooks);

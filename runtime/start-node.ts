@@ -89,6 +89,10 @@ async function start(
   const lock = await acquireDataDirLock(config.dataDir);
   cleanups.push(() => lock.release());
   const nodeId = await readNodeId(config.dataDir);
+  let lose: (error: Error) => void = () => undefined;
+  const lost = new Promise<Error>((resolve) => {
+    lose = resolve;
+  });
   const live = createLiveHub(randomUUID(), clock);
 
   const postgres =
@@ -181,6 +185,15 @@ async function start(
     agents,
     definitions,
     registered: new Map([phase1, demo].map((definition) => [definition.id, definition])),
+    onDiskFull: (cause) => {
+      const where = postgres === undefined ? "of the database server" : `of ${config.dataDir}`;
+      lose(
+        new Error(
+          `Cannot go on: the disk ${where} is full; free some space there and start again, the run continues where it stopped`,
+          { cause },
+        ),
+      );
+    },
     onFinished: (workflowId) => {
       // A reservation that this misses ends with its lease.
       coordination.releaseHolder(workflowId).catch((error: unknown) => {
@@ -240,6 +253,12 @@ async function start(
     () => root.stop(),
   );
   let stopping: Promise<void> | undefined;
+  void root.exited.then((exit) => {
+    // Nobody is told of a loss that is the stop itself.
+    if (stopping !== undefined) return;
+    const cause = exit.type === "abnormal" ? exit.error.message : "the root supervisor ended";
+    lose(new Error(`Cannot go on: ${cause}`));
+  });
   let server: SystemStatus["server"] = null;
   return {
     system: createNodeSystem({
@@ -259,11 +278,7 @@ async function start(
       isStopping: () => stopping !== undefined,
       server: () => server,
     }),
-    lost: root.exited.then((exit) => {
-      if (stopping !== undefined) return never();
-      const cause = exit.type === "abnormal" ? exit.error.message : "the root supervisor ended";
-      return new Error(`Cannot go on: ${cause}`);
-    }),
+    lost,
     announce: async ({ url, kind }) => {
       server = { kind };
       await lock.update({ url });
@@ -341,11 +356,6 @@ async function migrate(target: DatabaseTarget): Promise<string> {
       { cause: error },
     );
   }
-}
-
-/** Nobody is told of a loss that is the stop itself. */
-function never(): Promise<never> {
-  return new Promise(() => undefined);
 }
 
 /** A name that stays with the data folder: whoever holds its lock is this node. */

@@ -31,6 +31,7 @@ export interface WorkflowHostOptions {
   readonly log: Log;
   readonly random: () => number;
   runAgent(call: AgentCall, hooks: AgentCallHooks): Promise<AgentOutcome>;
+  readonly onDiskFull: EngineOptions["onDiskFull"];
   readonly onTurn: EngineOptions["onTurn"];
   readonly onProgress: TaskRunnerOptions["onProgress"];
 }
@@ -88,6 +89,7 @@ export async function startWorkflowHost(options: WorkflowHostOptions): Promise<W
     random: options.random,
     dispatch: dispatcher.dispatch,
     abort: runner.abort,
+    onDiskFull: options.onDiskFull,
     onTurn: options.onTurn,
   });
   await engine.start();

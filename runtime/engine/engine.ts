@@ -12,6 +12,7 @@
 import type { Log } from "../../actors/ports.ts";
 import { type NodeRepo, nodeLeaseMs } from "../../db/node-repo.ts";
 import type { RunRepo } from "../../db/run-repo.ts";
+import { isDiskFull } from "../../db/server-error.ts";
 import {
   type CommittedRun,
   OwnershipLostError,
@@ -53,6 +54,8 @@ export interface EngineOptions {
   /** Performs dispatches; called after their commit, must be idempotent, must not throw. */
   dispatch(dispatches: readonly Dispatch[]): void;
   abort(workflowId: string, taskKey: string, attempt: number): void;
+  /** The database refuses to write because its disk is full: waiting does not help. */
+  onDiskFull(error: Error): void;
   /** After each committed turn of a run, with the keys and outputs of the tasks that changed. */
   onTurn(
     run: OwnedRun,
@@ -228,6 +231,7 @@ export function createEngine(options: EngineOptions): Engine {
       for (const id of error.workflowIds) ownership.drop(id);
       return;
     }
+    if (isDiskFull(error)) options.onDiskFull(error as Error);
     if (pauseMs === 0) {
       log.warn("workflow engine: cannot reach the database, waiting", { error: String(error) });
     }

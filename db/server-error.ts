@@ -1,0 +1,19 @@
+/**
+ * Reads what PostgreSQL meant from an error, however deep a library has wrapped it.
+ *
+ * @module
+ */
+
+/** How deep a chain of causes is followed. */
+const depthLimit = 5;
+const diskFull = "53100";
+
+/** True when the server could not write because its disk is full. */
+export function isDiskFull(error: unknown): boolean {
+  let current = error;
+  for (let depth = 0; depth < depthLimit && current instanceof Error; depth += 1) {
+    if ((current as { code?: unknown }).code === diskFull) return true;
+    current = current.cause;
+  }
+  return false;
+}
