@@ -8,6 +8,7 @@ import { expect } from "vitest";
 import type { AgentCall, AgentOutcome } from "../../actors/ports.ts";
 import type { Json } from "../../machines/error-code.ts";
 import { createTestDatabase, type TestDatabase } from "./postgres.ts";
+import { soon } from "./soon.ts";
 import type { RunAgent } from "./workflow-host.ts";
 
 /** Longer than a lease, two looks of the reconciler and a takeover together. */
@@ -38,7 +39,7 @@ export async function openFaultDatabase(): Promise<FaultDatabase> {
   return {
     ...database,
     completed: async (id) => {
-      await expect.poll(() => status(id), { timeout: endLimitMs }).toBe("completed");
+      await soon(() => status(id), endLimitMs).toBe("completed");
       const journal = await sql<JournalRow[]>`select seq::int as seq, type, actor, payload
         from spectra.journal where workflow_id = ${id} order by seq`;
       expect(journal.map(({ seq }) => seq)).toEqual(journal.map((_, index) => index + 1));
