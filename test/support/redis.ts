@@ -10,7 +10,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { Redis } from "ioredis";
 
-export interface TestRedis {
+export interface TestRedis extends AsyncDisposable {
   readonly url: string;
   /** Of the process that runs now. */
   readonly pid: number;
@@ -42,6 +42,7 @@ export async function startRedis(): Promise<TestRedis> {
       await end("SIGKILL");
       server = await launch(port);
     },
+    [Symbol.asyncDispose]: () => end("SIGKILL"),
   };
 }
 

@@ -12,7 +12,7 @@ const width = 12;
 /** Empties Redis in one way or another while some jobs are in hand and others wait there. */
 async function check(lose: (redis: TestRedis) => Promise<void>): Promise<void> {
   await using database = await openFaultDatabase();
-  const redis = await startRedis();
+  await using redis = await startRedis();
   const lost = gate();
   const { runAgent, calls } = watched(async () => {
     await lost.passed;
@@ -39,7 +39,6 @@ async function check(lose: (redis: TestRedis) => Promise<void>): Promise<void> {
     expect(calls.map(({ taskKey }) => taskKey)).toHaveLength(2 * width);
     expect(calls.every(({ attempt }) => attempt === 1)).toBe(true);
   }
-  await redis.stop();
 }
 
 describe.concurrent("engine on Redis", () => {
@@ -53,7 +52,7 @@ describe.concurrent("engine on Redis", () => {
 
   test("stops while Redis is away, and the next start completes what was not sent", async () => {
     await using database = await openFaultDatabase();
-    const redis = await startRedis();
+    await using redis = await startRedis();
     const queue = { type: "redis", url: redis.url } as const;
     const { runAgent, calls } = watched(async () => ({ type: "succeeded", output: null }));
     let id = "";
@@ -70,7 +69,6 @@ describe.concurrent("engine on Redis", () => {
       await database.completed(id);
     }
     expect(calls).toHaveLength(4);
-    await redis.stop();
   });
 
   test("completes when Redis is killed and comes back empty", async () => {

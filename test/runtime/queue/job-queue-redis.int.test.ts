@@ -35,7 +35,7 @@ async function refusal(url: string): Promise<unknown> {
 }
 
 test("openJobQueue() says at once that Redis does not answer, without the password", async () => {
-  const gone = await startRedis();
+  await using gone = await startRedis();
   await gone.kill();
   const host = gone.url.slice("redis://".length);
   for (const secret of ["user:s3cret", ":p%40ss@s3cret", "user:a%2Fs3cret"]) {
