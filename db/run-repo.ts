@@ -138,6 +138,7 @@ async function claim(db: Database, incarnation: string, limit: number): Promise<
     where id in (
       select w.id from spectra.workflows w
       where w.status in ('pending', 'running', 'paused')
+        and w.owner is distinct from ${incarnation}
         and (w.owner is null or not exists (
           select 1 from spectra.nodes n where n.incarnation = w.owner and n.expires_at > now()))
       order by w.created_at limit ${limit} for update skip locked)

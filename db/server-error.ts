@@ -8,6 +8,16 @@
 const depthLimit = 5;
 const diskFull = "53100";
 
+/** What the server or the connection said, without the query that a library puts around it. */
+export function rootMessage(error: unknown): string {
+  let current = error;
+  for (let depth = 0; depth < depthLimit; depth += 1) {
+    if (!(current instanceof Error) || current.cause === undefined) break;
+    current = current.cause;
+  }
+  return current instanceof Error ? current.message || current.name : String(current);
+}
+
 /** True when the server could not write because its disk is full. */
 export function isDiskFull(error: unknown): boolean {
   let current = error;

@@ -5,8 +5,9 @@
  */
 
 import { spawn } from "node:child_process";
-import { mkdir } from "node:fs/promises";
+import { mkdir, stat } from "node:fs/promises";
 import { userInfo } from "node:os";
+import { dirname } from "node:path";
 import { describeSystemError, NativeError, systemCode } from "./native-error.ts";
 
 /** Who a child process runs as; undefined: as this process. */
@@ -20,10 +21,32 @@ export type Account = { readonly uid: number; readonly gid: number } | undefined
  */
 export async function ensureFolder(folder: string): Promise<void> {
   try {
-    await mkdir(folder, { recursive: true, mode: isRoot() ? 0o711 : 0o700 });
+    await createWithParents(folder, isRoot() ? 0o711 : 0o700);
   } catch (error) {
     throw unwritable(folder, error);
   }
+}
+
+/** Not `mkdir({ recursive: true })`: below /proc that never returns on Node 20. */
+async function createWithParents(folder: string, mode: number): Promise<void> {
+  try {
+    await mkdir(folder, { mode });
+  } catch (error) {
+    const code = systemCode(error);
+    if (code === "ENOENT" && dirname(folder) !== folder && !(await exists(dirname(folder)))) {
+      await createWithParents(dirname(folder), mode);
+      await mkdir(folder, { mode });
+    } else if (code !== "EEXIST" || !(await stat(folder)).isDirectory()) {
+      throw error;
+    }
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await stat(path).then(
+    () => true,
+    () => false,
+  );
 }
 
 /** The error for a data folder that a file operation failed in; passes a NativeError on as it is. */

@@ -12,7 +12,7 @@
 import type { Log } from "../../actors/ports.ts";
 import { type NodeRepo, nodeLeaseMs } from "../../db/node-repo.ts";
 import type { RunRepo } from "../../db/run-repo.ts";
-import { isDiskFull } from "../../db/server-error.ts";
+import { isDiskFull, rootMessage } from "../../db/server-error.ts";
 import {
   type CommittedRun,
   OwnershipLostError,
@@ -233,7 +233,7 @@ export function createEngine(options: EngineOptions): Engine {
     }
     if (isDiskFull(error)) options.onDiskFull(error as Error);
     if (pauseMs === 0) {
-      log.warn("workflow engine: cannot reach the database, waiting", { error: String(error) });
+      log.warn("workflow engine: cannot reach the database, waiting", { error: rootMessage(error) });
     }
     pauseMs = Math.min(Math.max(pauseMs * 2, firstPauseMs), longestPauseMs);
     await new Promise((resolve) => setTimeout(resolve, pauseMs));

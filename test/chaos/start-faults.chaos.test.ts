@@ -59,6 +59,13 @@ describe("supervisor refuses to start", () => {
     });
   });
 
+  test("on a data folder that cannot exist", async () => {
+    await check(["--port", "0", "--data-dir", "/proc/spectra/below"], {
+      code: 1,
+      says: [/Cannot .*\/proc\/spectra/, /--data-dir/],
+    });
+  });
+
   test("on a data folder that another supervisor has, and names it", async () => {
     const dir = dataDir("shared");
     const first = await startSupervisor(["--data-dir", dir]);

@@ -6,8 +6,8 @@
  */
 
 import type { Sql } from "postgres";
-import { AgentError, type Json } from "../../machines/error-code.ts";
 import type { AgentContext, BusPort, CoordinationPort, Log, Progress } from "../../actors/ports.ts";
+import { AgentError, type Json } from "../../machines/error-code.ts";
 
 const quiet: Log = {
   debug: () => undefined,
