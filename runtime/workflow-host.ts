@@ -10,6 +10,7 @@ import { type AttemptRepo, createAttemptRepo } from "../db/attempt-repo.ts";
 import type { Database } from "../db/database.ts";
 import { createNodeRepo } from "../db/node-repo.ts";
 import { createRunRepo, type RunRepo } from "../db/run-repo.ts";
+import { rootMessage } from "../db/server-error.ts";
 import { createTurnRepo, type TurnRepo } from "../db/turn-repo.ts";
 import { createDispatcher } from "./engine/dispatcher.ts";
 import { createEngine, type Engine, type EngineOptions } from "./engine/engine.ts";
@@ -105,7 +106,10 @@ export async function startWorkflowHost(options: WorkflowHostOptions): Promise<W
       await dispatcher.stop();
       await queue.close();
       await engine.stop();
-      await nodes.release(incarnation);
+      await nodes.release(incarnation).catch((error: unknown) => {
+        // The lease ends by itself in a few seconds.
+        log.warn("cannot give the node's lease back", { error: rootMessage(error) });
+      });
     },
   };
 }

@@ -233,7 +233,9 @@ export function createEngine(options: EngineOptions): Engine {
     }
     if (isDiskFull(error)) options.onDiskFull(error as Error);
     if (pauseMs === 0) {
-      log.warn("workflow engine: cannot reach the database, waiting", { error: rootMessage(error) });
+      log.warn("workflow engine: cannot reach the database, waiting", {
+        error: rootMessage(error),
+      });
     }
     pauseMs = Math.min(Math.max(pauseMs * 2, firstPauseMs), longestPauseMs);
     await new Promise((resolve) => setTimeout(resolve, pauseMs));

@@ -9,6 +9,9 @@ import { beginTurn, type Turn } from "../../machines/run-turn.ts";
 import { isInFlight } from "../../machines/task.ts";
 import type { OwnedRun } from "./owned-run.ts";
 
+/** Of tasks and of runs; 1 is background, 5 is critical. */
+const defaultPriority = 3;
+
 export interface EngineLimits {
   /** Tasks of an agent at once, now: 0 while it is paused or draining. */
   readonly agent: (name: string) => number;
@@ -77,7 +80,8 @@ function survey(
           workflowId: run.id,
           taskKey: key,
           agent,
-          priority: Math.max(planned.priority, Math.min(5, state.priority)),
+          // A run of priority 5 lifts its tasks by 2, one of priority 1 lowers them by 2.
+          priority: Math.min(5, Math.max(1, planned.priority + state.priority - defaultPriority)),
           readySinceMs: task.readyAtMs ?? 0,
           connections: need,
         });

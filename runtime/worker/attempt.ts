@@ -31,10 +31,20 @@ export async function runAttempt(
         : await compensate(capability, request, context, input);
     return { type: "succeeded", output };
   } catch (error) {
-    return { type: "failed", error: toErrorRecord(error) };
+    return { type: "failed", error: toErrorRecord(diskFull(request, error) ?? error) };
   } finally {
     await endQuietly(context, services);
   }
+}
+
+/** A full disk can hit any action; it is said in words that tell what to do. */
+function diskFull({ call }: AttemptRequest, error: unknown): AgentError | undefined {
+  if ((error as NodeJS.ErrnoException | undefined)?.code !== "ENOSPC") return undefined;
+  return new AgentError(
+    "DISK_FULL",
+    `Cannot finish ${call.agent}.${call.action}: the disk of the data folder is full; free some space and retry`,
+    { retryable: true, cause: error },
+  );
 }
 
 /** What an attempt returned is decided by then: a client that does not close is only logged. */

@@ -1,12 +1,12 @@
 /** Database and queue lost in the middle of Phase 1: the node waits, reconnects, and the phase ends as it should. */
 
 import { execFileSync } from "node:child_process";
-import { mkdir, mkdtemp, rm, statfs, truncate, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, statfs, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { TaskView } from "../../runtime/system.ts";
-import { smallSampleUrl } from "../support/migrated-archive.ts";
+import { sampleUrl, smallSampleUrl } from "../support/migrated-archive.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 import { startRedis } from "../support/redis.ts";
 import {
@@ -104,14 +104,19 @@ describe("supervisor", () => {
       execFileSync("mount", ["-t", "tmpfs", "-o", "size=400m,mode=0755", "tmpfs", disk]);
       try {
         const dataDir = join(disk, "data");
-        const args = ["--phase", "1", "--archive", archive, "--data-dir", dataDir];
+        const idle = await startSupervisor(["--data-dir", dataDir]);
+        idle.kill("SIGTERM");
+        await idle.exited;
+        // Enough at first, so that the phase begins; then somebody else takes it.
+        await fill(join(disk, "first"), disk, 150);
+        const args = ["--phase", "1", "--archive", await sampleUrl(), "--data-dir", dataDir];
         const first = await startSupervisor(args);
-        await untilRunning(first, "phase1_strategic_planning");
-        const filler = join(disk, "filler");
-        await fill(filler, disk);
+        await untilRunning(first, "database_migration_execution");
+        await fill(join(disk, "second"), disk, 2);
         expect(await first.exited, first.output()).not.toBe(0);
         expect(first.output()).toMatch(/disk .*full/i);
-        await truncate(filler);
+        await rm(join(disk, "second"));
+        await rm(join(disk, "first"));
         const second = await startSupervisor(args);
         const { id } = await newestRun(second, "phase1");
         const before = await second.get<{ status: string }>(`/workflows/${id}`);
@@ -125,10 +130,8 @@ describe("supervisor", () => {
   );
 });
 
-/** Takes every free byte of the file system. */
-async function fill(path: string, disk: string): Promise<void> {
+/** Leaves `spareMb` of the file system free. */
+async function fill(path: string, disk: string, spareMb: number): Promise<void> {
   const { bavail, bsize } = await statfs(disk);
-  await writeFile(path, Buffer.alloc(bavail * bsize)).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== "ENOSPC") throw error;
-  });
+  await writeFile(path, Buffer.alloc(bavail * bsize - spareMb * 2 ** 20));
 }
