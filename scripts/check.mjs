@@ -14,6 +14,7 @@ for (const { name, command, when } of checks) {
   if (!runTool(command)) failed.push(name);
 }
 console.log("— unit tests");
-if (!runTool(["vitest", "run", "--project", "unit", "--reporter=default"])) failed.push("unit tests");
+if (!runTool(["vitest", "run", "--project", "unit", "--reporter=default"]))
+  failed.push("unit tests");
 console.log(failed.length === 0 ? "All checks passed" : `Failed: ${failed.join(", ")}`);
 process.exitCode = failed.length === 0 ? 0 : 1;
