@@ -8,7 +8,8 @@ import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import type { Json } from "../../machines/error-code.ts";
-import type { TaskView } from "../system.ts";
+import type { TaskView, WorkflowStatus } from "../system.ts";
+import { printable } from "./console-text.ts";
 import { durationText, numberText } from "./figures.ts";
 import { type RunState, tasksOf } from "./run-state.ts";
 
@@ -33,6 +34,14 @@ function namesIn(folder: string): string[] {
 
 /** What the closing words take from a phase report; other reports have other parts. */
 const reportParts = z.object({
+  result: z.string().optional(),
+  vote: z
+    .object({
+      outcome: z.string(),
+      required: z.number(),
+      ballots: z.array(z.object({ voter: z.string(), approve: z.boolean(), reason: z.string() })),
+    })
+    .optional(),
   archive: z.object({ read: z.number(), migrated: z.number(), rejected: z.number() }).optional(),
   criteria: z
     .array(
@@ -47,9 +56,11 @@ const reportParts = z.object({
     .optional(),
 });
 
-/** The measured outcome, one line each; empty for a report without these parts. */
+type Vote = NonNullable<z.infer<typeof reportParts>["vote"]>;
+
+/** The measured outcome and the vote on it, one line each; empty for a report without these parts. */
 export function reportLines(report: Json | undefined): string[] {
-  const { archive, criteria = [] } = reportParts.safeParse(report).data ?? {};
+  const { archive, criteria = [], result, vote } = reportParts.safeParse(report).data ?? {};
   const counts =
     archive === undefined
       ? []
@@ -61,7 +72,24 @@ export function reportLines(report: Json | undefined): string[] {
     const verdict = met ? "met" : "NOT MET";
     return `  ${name.replaceAll("_", " ")}: ${figure}, required ${numberText(required)}: ${verdict}`;
   });
-  return [...counts, ...judged];
+  const outcome = result === undefined ? [] : [`  result: ${result.replaceAll("_", " ")}`];
+  return [...counts, ...judged, ...outcome, ...(vote === undefined ? [] : voteLines(vote))];
+}
+
+/** 0 when the run completed, and no vote rejected the phase that its report is of. */
+export function exitCodeOf(status: WorkflowStatus, report: Json | undefined): 0 | 1 {
+  const { result } = reportParts.safeParse(report).data ?? {};
+  return status === "completed" && result !== "rejected_by_vote" ? 0 : 1;
+}
+
+/** The count, and each ballot against with its reason. A voter that was not needed has no ballot. */
+function voteLines({ outcome, required, ballots }: Vote): string[] {
+  const against = ballots.filter(({ approve }) => !approve);
+  const agree = ballots.length - against.length;
+  return [
+    `  vote: ${outcome}, ${agree} for and ${against.length} against, ${required} must agree`,
+    ...against.map(({ voter, reason }) => `    ${voter} is against: ${printable(reason)}`),
+  ];
 }
 
 /** Lines for the end of a run; `files` are named last. */

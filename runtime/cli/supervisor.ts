@@ -16,7 +16,7 @@ import type { System } from "../system.ts";
 import { version } from "../version.ts";
 import { durationText } from "./figures.ts";
 import { createRunOutput, type RunOutput } from "./run-output.ts";
-import { reportFiles, summaryLines } from "./summary.ts";
+import { exitCodeOf, reportFiles, summaryLines } from "./summary.ts";
 import { startOrResume, watchRun } from "./watch-run.ts";
 
 export interface SupervisorOptions {
@@ -147,7 +147,7 @@ async function runWorkflow(
   const files = reportFiles(config.dataDir, new Date(end.workflow.createdAt));
   for (const line of summaryLines(end, report?.json, files)) output.line(line);
   output.record({ type: "result", workflow: end.workflow, report: report?.json ?? null, files });
-  return end.workflow.status === "completed" ? 0 : 1;
+  return exitCodeOf(status, report?.json);
 }
 
 async function inputOfPhase1(config: Config): Promise<{ readonly archive: string }> {

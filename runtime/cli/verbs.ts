@@ -18,6 +18,7 @@ import type { ApiClient } from "./api-client.ts";
 import { durationText, numberText } from "./figures.ts";
 import { taskLineOf } from "./plain-view.ts";
 import { hasEnded, isDone } from "./run-state.ts";
+import { exitCodeOf, reportLines } from "./summary.ts";
 import { tableLines } from "./table.ts";
 
 /** Between two looks at a run that is followed. */
@@ -56,7 +57,7 @@ export interface RunVerb {
   readonly follow: boolean;
 }
 
-/** Starts a run; with `follow` it waits for the end and answers 0 only for a completed run. */
+/** Starts a run; with `follow` it waits for the end. 0 only for a completed run that no vote rejected. */
 export async function runWorkflow(api: ApiClient, verb: RunVerb, out: VerbOutput): Promise<number> {
   const { workflow, input, follow } = verb;
   const run = await api.post<WorkflowView>("/workflows", { workflow, input });
@@ -65,7 +66,13 @@ export async function runWorkflow(api: ApiClient, verb: RunVerb, out: VerbOutput
   out.json(last);
   if (!follow) return 0;
   out.line(`${last.status} ${last.id}${last.error === undefined ? "" : `: ${last.error.message}`}`);
-  return last.status === "completed" ? 0 : 1;
+  // Other workflows have no report, and a phase has one from its last task on.
+  const hasReport = last.workflow === "phase1" && last.status === "completed";
+  const report = hasReport
+    ? await api.get<Json>(`/workflows/${encodeURIComponent(last.id)}/report`)
+    : undefined;
+  for (const line of reportLines(report)) out.line(line);
+  return exitCodeOf(last.status, report);
 }
 
 async function followRun(

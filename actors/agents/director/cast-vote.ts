@@ -1,16 +1,24 @@
 /**
  * DIRECTOR.cast_vote: does the work reach what it was started for?
  *
+ * For a phase this means all of its success criteria, and counts that agree with the records of
+ * the migration. One missed criterion is a ballot against: the plan set the criteria, so the
+ * DIRECTOR does not bargain them down. Whether the phase is accepted all the same is up to the
+ * other voters, and the report then says "accepted with misses".
+ *
  * @module
  */
 
 import { z } from "zod";
 import { capability } from "../../define-agent.ts";
 import type { AgentContext } from "../../ports.ts";
-import { type BallotDecision, ballotSchema, type Proposal, proposalSchema } from "../proposal.ts";
-
-/** Share of the success criteria that a phase must meet for the DIRECTOR's approval. */
-const MIN_CRITERIA_MET = 0.6;
+import {
+  type BallotDecision,
+  ballotSchema,
+  type Criterion,
+  type Proposal,
+  proposalSchema,
+} from "../proposal.ts";
 
 export const castVote = capability({
   description: "Votes on whether the work reaches its aims, after comparing it with the records",
@@ -48,14 +56,18 @@ async function judgePhase(
       `the records say ${read} read, ${migrated} migrated, ${rejected} rejected; the proposal ${proposal.read}, ${proposal.migrated}, ${proposal.rejected}`,
     );
   }
-  const met = proposal.criteria.filter((criterion) => criterion.met).length;
-  const all = proposal.criteria.length;
-  if (all === 0 || met < all * MIN_CRITERIA_MET)
-    return against(`${met} of ${all} criteria are met`);
+  if (proposal.criteria.length === 0) return against("the phase has no criteria");
+  const missed = proposal.criteria.filter((criterion) => !criterion.met);
+  if (missed.length > 0) return against(missed.map(missText).join("; "));
   return {
     approve: true,
-    reason: `${met} of ${all} criteria are met and all ${read} records add up`,
+    reason: `all ${proposal.criteria.length} criteria are met and all ${read} records add up`,
   };
+}
+
+function missText({ name, unit, required, measured }: Criterion): string {
+  const figure = measured === null ? "not measured" : `${Number(measured.toFixed(2))} ${unit}`;
+  return `${name} is missed: ${figure}, required ${required}`;
 }
 
 function against(reason: string): BallotDecision {

@@ -130,6 +130,30 @@ describe("what cannot be done exits with 1", () => {
   });
 });
 
+test("run phase1 --follow exits with 1 when the vote rejected the phase, and says why", async () => {
+  const vote = {
+    outcome: "rejected",
+    required: 2,
+    ballots: [{ voter: "DIRECTOR", approve: false, reason: "a criterion is missed" }],
+  };
+  const answers: Record<string, unknown> = {
+    "/api/v1/workflows": { id: "wf-1", workflow: "phase1", status: "running" },
+    "/api/v1/workflows/wf-1": { id: "wf-1", workflow: "phase1", status: "completed" },
+    "/api/v1/workflows/wf-1/tasks": { items: [], nextCursor: null },
+    "/api/v1/workflows/wf-1/report": { result: "rejected_by_vote", vote },
+  };
+  const server = createServer((request, response) => {
+    response.writeHead(200, { "content-type": "application/json" });
+    response.end(JSON.stringify(answers[request.url ?? ""]));
+  });
+  const url = `http://127.0.0.1:${await listen(server)}`;
+  const { code, stdout } = await run(["run", "phase1", "--follow", "--url", url]);
+  server.close();
+  expect(stdout).toContain("result: rejected by vote");
+  expect(stdout).toContain("DIRECTOR is against: a criterion is missed");
+  expect(code).toBe(1);
+});
+
 test("--version and --help exit with 0 and speak on stdout", async () => {
   const version = await run(["--version"]);
   expect([version.code, version.stdout]).toEqual([0, expect.stringMatching(/^\d+\.\d+\.\d+\n$/)]);

@@ -4,7 +4,12 @@ import { mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from "node:
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { reportFiles, reportLines, summaryLines } from "../../../runtime/cli/summary.ts";
+import {
+  exitCodeOf,
+  reportFiles,
+  reportLines,
+  summaryLines,
+} from "../../../runtime/cli/summary.ts";
 import { createRun, createTask, createWorkflow, START } from "./run-fixture.ts";
 
 test("summaryLines() says what came out, how long it took, why it failed and where the report is", () => {
@@ -46,6 +51,34 @@ test("reportLines() judges each criterion by its figure", () => {
     "  accuracy: not measured, required 99.5: NOT MET",
   ]);
   expect(reportLines({ other: true })).toEqual([]);
+});
+
+test("reportLines() gives the result and the vote, with the reasons of those against", () => {
+  const vote = {
+    outcome: "rejected",
+    required: 2,
+    ballots: [
+      { voter: "TESTBED", approve: true, reason: "all there" },
+      { voter: "DIRECTOR", approve: false, reason: "speedup is\nmissed" },
+      { voter: "SECURITY", approve: false, reason: "\u001b[2Jopen" },
+    ],
+  };
+  expect(reportLines({ result: "rejected_by_vote", vote })).toEqual([
+    "  result: rejected by vote",
+    "  vote: rejected, 1 for and 2 against, 2 must agree",
+    "    DIRECTOR is against: speedup is missed",
+    "    SECURITY is against: open",
+  ]);
+});
+
+test("exitCodeOf() is 1 for a run that did not complete and for a phase that the vote rejected", () => {
+  const codes = ["accepted", "accepted_with_misses", "rejected_by_vote"].map((result) =>
+    exitCodeOf("completed", { result }),
+  );
+  expect(codes).toEqual([0, 0, 1]);
+  expect(exitCodeOf("completed", undefined)).toBe(0);
+  expect(exitCodeOf("failed", { result: "accepted" })).toBe(1);
+  expect(exitCodeOf("parked", undefined)).toBe(1);
 });
 
 test("reportFiles() names what was written since the run began", () => {
