@@ -5,11 +5,17 @@
  * @module
  */
 
+import { setTimeout as wait } from "node:timers/promises";
 import type { Sql } from "postgres";
 import type { BusPort, CoordinationPort, VoteResult } from "../../actors/ports.ts";
 import { type CoordinationRepo, createCoordinationRepo } from "../../db/coordination-repo.ts";
 import { decideBarrier } from "../../machines/barrier.ts";
-import { AgentError, type Json, toErrorRecord } from "../../machines/error-code.ts";
+import {
+  AgentError,
+  type ErrorRecord,
+  type Json,
+  toErrorRecord,
+} from "../../machines/error-code.ts";
 import { type Resources, scaleToBudget } from "../../machines/resource-budget.ts";
 import { type Ballot, decideVote } from "../../machines/vote.ts";
 
@@ -17,6 +23,9 @@ import { type Ballot, decideVote } from "../../machines/vote.ts";
 export const MAX_PARTICIPANTS = 256;
 /** A reservation that nobody renews or releases counts for this long. */
 export const RESERVATION_LEASE_MS = 3_600_000;
+/** Between two requests to a voter that could not answer: doubled each time, up to the maximum. */
+const ASK_AGAIN_MIN_MS = 100;
+const ASK_AGAIN_MAX_MS = 2_000;
 
 export interface CoordinationOptions {
   readonly sql: Sql;
@@ -159,37 +168,60 @@ async function collectBallots(
   request: VoteRequest,
 ): Promise<VoteResult> {
   const pending = new Map<string, Promise<Ballot>>();
-  for (;;) {
-    const row = await requireVote(repo, request.id);
-    const decision = decideVote(row.voters, row.required, row.ballots);
-    if (decision.type !== "open") {
-      const outcome = await repo.decideVote(request.id, decision.type);
-      const ballots = row.ballots.map((ballot) => ({ ...ballot }));
-      return { id: request.id, outcome, required: row.required, ballots };
+  const decided = new AbortController();
+  try {
+    for (;;) {
+      const row = await requireVote(repo, request.id);
+      const decision = decideVote(row.voters, row.required, row.ballots);
+      if (decision.type !== "open") {
+        const outcome = await repo.decideVote(request.id, decision.type);
+        const ballots = row.ballots.map((ballot) => ({ ...ballot }));
+        return { id: request.id, outcome, required: row.required, ballots };
+      }
+      for (const voter of decision.missing) {
+        if (!pending.has(voter)) pending.set(voter, askVoter(bus, voter, request, decided.signal));
+      }
+      // Each promise settles by its voter's deadline at the latest, and none rejects.
+      const ballot = await Promise.race(pending.values());
+      await repo.insertBallot(request.id, ballot);
+      pending.delete(ballot.voter);
     }
-    for (const voter of decision.missing) {
-      if (!pending.has(voter)) pending.set(voter, askVoter(bus, voter, request));
-    }
-    // Each promise settles by its voter's deadline at the latest, and none rejects.
-    const ballot = await Promise.race(pending.values());
-    await repo.insertBallot(request.id, ballot);
-    pending.delete(ballot.voter);
+  } finally {
+    decided.abort();
   }
 }
 
-/** Never rejects: no answer is a ballot against, since the vote must end and its record say why. */
+/**
+ * Asks until there is an answer, a refusal for good, or no time left: an agent that is busy,
+ * restarting or without its database says nothing about the proposal.
+ * Never rejects: no answer is a ballot against, since the vote must end and its record say why.
+ */
 async function askVoter(
   bus: Pick<BusPort, "request">,
   voter: string,
   { proposal, timeoutMs }: VoteRequest,
+  decided: AbortSignal,
 ): Promise<Ballot> {
-  try {
-    const answer = await bus.request(voter, "cast_vote", { proposal }, { timeoutMs });
-    return { voter, ...parseBallot(answer) };
-  } catch (error) {
-    const { code, message } = toErrorRecord(error);
-    return { voter, approve: false, reason: `no ballot (${code}): ${message}`.slice(0, 1_000) };
+  const deadlineMs = performance.now() + timeoutMs;
+  let leftMs = timeoutMs;
+  for (let pauseMs = ASK_AGAIN_MIN_MS; ; pauseMs = Math.min(pauseMs * 2, ASK_AGAIN_MAX_MS)) {
+    try {
+      const answer = await bus.request(voter, "cast_vote", { proposal }, { timeoutMs: leftMs });
+      return { voter, ...parseBallot(answer) };
+    } catch (error) {
+      const record = toErrorRecord(error);
+      leftMs = deadlineMs - performance.now();
+      if (!record.retryable || leftMs < ASK_AGAIN_MIN_MS) return noBallot(voter, record);
+      // Half of what is left at most, so that the last request comes close to the deadline.
+      await wait(Math.min(pauseMs, leftMs / 2));
+      if (decided.aborted) return noBallot(voter, record);
+      leftMs = Math.max(1, deadlineMs - performance.now());
+    }
   }
+}
+
+function noBallot(voter: string, { code, message }: ErrorRecord): Ballot {
+  return { voter, approve: false, reason: `no ballot (${code}): ${message}`.slice(0, 1_000) };
 }
 
 function parseBallot(answer: Json): { approve: boolean; reason: string } {

@@ -177,6 +177,48 @@ test("vote() counts silence, errors and malformed ballots as against, and says w
   expect(malformed.ballots[0]?.reason).toMatch(/^no ballot \(BALLOT_INVALID\)/);
 });
 
+test.each(["AGENT_BUSY", "AGENT_DIED", "AGENT_UNAVAILABLE", "CONNECTION_CLOSED"])(
+  "vote() asks again when a voter fails with %s, and counts its real answer",
+  async (code) => {
+    let requests = 0;
+    const troubled: Voter = async () => {
+      requests += 1;
+      if (requests <= 2) throw new AgentError(code, "Cannot vote: not now", { retryable: true });
+      return yes();
+    };
+    const id = `v-again-${code}`;
+    const result = await start(busOf({ A: troubled })).vote(id, {}, ["A"], 1, 60_000);
+    expect(result.ballots).toEqual([{ voter: "A", approve: true, reason: "all figures hold" }]);
+    expect(requests).toBe(3);
+    const stored = await db.sql`select approve from spectra.ballots where vote_id = ${id}`;
+    expect(stored.map((row) => row["approve"])).toEqual([true]);
+  },
+);
+
+test("vote() counts a voter that stays busy as against at the deadline, and asks no more", async () => {
+  const asked: string[] = [];
+  const busy: Voter = async () => {
+    throw new AgentError("AGENT_BUSY", "Cannot vote: no place", { retryable: true });
+  };
+  const result = await start(busOf({ A: busy }, asked)).vote("v-busy", {}, ["A"], 1, 500);
+  expect(result.outcome).toBe("rejected");
+  expect(result.ballots[0]?.reason).toBe("no ballot (AGENT_BUSY): Cannot vote: no place");
+  expect(asked.length).toBeGreaterThan(1);
+});
+
+test("vote() stops asking a voter again once the others have decided", async () => {
+  const asked: string[] = [];
+  const busy: Voter = async () => {
+    throw new AgentError("AGENT_BUSY", "Cannot vote: no place", { retryable: true });
+  };
+  const voters = { A: yes, B: busy };
+  await start(busOf(voters, asked)).vote("v-stop", {}, ["A", "B"], 1, 60_000);
+  const before = asked.length;
+  // Longer than the first pauses together: a loop that goes on would have asked by then.
+  await new Promise((resolve) => setTimeout(resolve, 700));
+  expect(asked).toHaveLength(before);
+});
+
 test("vote() asked again returns the decision that stands and asks nobody", async () => {
   const asked: string[] = [];
   await start(busOf({ A: yes, B: yes }, asked)).vote("v8", {}, ["A", "B"], 2, 60_000);
