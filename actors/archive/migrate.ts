@@ -9,7 +9,7 @@
 
 import type { Sql } from "postgres";
 import { AgentError } from "../../machines/error-code.ts";
-import type { Progress } from "../ports.ts";
+import type { Log, Progress } from "../ports.ts";
 import { databaseError } from "./database-error.ts";
 import { createDimensionResolver } from "./dimension-ids.ts";
 import { settleDuplicateIds } from "./duplicate-ids.ts";
@@ -32,6 +32,7 @@ export interface MigrationHost {
   readonly sql: Sql;
   readonly signal: AbortSignal;
   readonly clock: { monotonicMs(): number };
+  readonly log: Pick<Log, "error">;
   heartbeat(progress?: Progress): void;
 }
 
@@ -101,8 +102,23 @@ async function migrateSource(
   } catch (error) {
     const known = databaseError(`migrate "${options.archive}"`, error);
     const isFinal = known instanceof AgentError && !known.retryable;
-    if (isFinal && !host.signal.aborted) await removeRun(sql, run.runId, run.owner);
+    if (isFinal && !host.signal.aborted) await removeFailed(host, run);
     throw known;
+  }
+}
+
+/** The caller needs the error that ended the run, not one of the clean-up after it. */
+async function removeFailed({ sql, log }: MigrationHost, run: RunState): Promise<void> {
+  try {
+    await removeRun(sql, run.runId, run.owner);
+  } catch (error) {
+    log.error(
+      "cannot remove a failed migration; what it loaded stays until its source is migrated again",
+      {
+        runId: run.runId,
+        error: String(error),
+      },
+    );
   }
 }
 

@@ -268,6 +268,28 @@ test("a source that turns out to be damaged leaves nothing behind", async () => 
   expect(await counts()).toMatchObject({ messages: 0, bodies: 0, batches: 0, migrations: 0 });
 });
 
+test("the reason of a failure is told also when its clean-up fails, and that is logged", async () => {
+  const path = join(folder, "cut-too.json");
+  await writeFile(path, `{"id": 1, "messages": [{"id": 1, "date_unixtime": "5"}, nonsense }`);
+  await db.sql.unsafe(`
+    create function refuse() returns trigger language plpgsql as $$
+    begin raise exception 'not to be removed'; end $$;
+    create trigger refuse before delete on archive.migrations for each row execute function refuse()`);
+  const ctx = createAgentContext(db.sql);
+  const logged: string[] = [];
+  const log = {
+    ...ctx.log,
+    error: (message: string, fields?: Record<string, unknown>) => {
+      logged.push(`${message}: ${String(fields?.["error"])}`);
+    },
+  };
+  await expect(migrateArchive({ ...ctx, log }, small(`telegram:${path}`))).rejects.toMatchObject({
+    code: "ARCHIVE_SCHEMA",
+  });
+  expect(logged).toHaveLength(1);
+  expect(logged[0]).toContain("not to be removed");
+});
+
 test("mails with the same id are kept when their bytes differ, and rejected when not", async () => {
   const mail = (text: string) =>
     `From x\nMessage-ID: <a@b>\nDate: Thu, 1 Jan 2004 00:00:00 +0000\n\n${text}\n\n`;
