@@ -28,6 +28,11 @@ export interface AttemptKey {
 
 export interface AttemptRepo {
   read(workflowId: string, taskKey: string): Promise<AttemptRow | undefined>;
+  /**
+   * Takes a dispatched attempt for a node; false when another living node has it. One statement
+   * decides, so that two deliveries of one job never run the same attempt on two nodes.
+   */
+  claim(key: AttemptKey, incarnation: string): Promise<boolean>;
   definition(hash: string): Promise<Json | undefined>;
   /** Outputs of finished tasks by key; a key that is missing here has none. */
   outputs(workflowId: string, keys: readonly string[]): Promise<ReadonlyMap<string, Json>>;
@@ -59,6 +64,16 @@ export function createAttemptRepo(db: Database): AttemptRepo {
         input: row.input as Json,
         checkpoint: (row.checkpoint as Json | null) ?? undefined,
       };
+    },
+    claim: async ({ workflowId, taskKey, attempt }, incarnation) => {
+      const rows = await db.execute(sql`
+        update spectra.tasks set node = ${incarnation}
+        where workflow_id = ${workflowId} and key = ${taskKey} and attempt = ${attempt}
+          and status = 'dispatched'
+          and (node is null or node = ${incarnation} or not exists (
+            select 1 from spectra.nodes n where n.incarnation = node and n.expires_at > now()))
+        returning 1`);
+      return rows.length > 0;
     },
     definition: async (hash) => {
       const [row] = await db

@@ -13,6 +13,11 @@ import {
   transition,
 } from "xstate";
 
+/** How long an attempt may take when its task does not say. */
+export const defaultStartToCloseMs = 600_000;
+/** Of tasks and of runs; 1 is background, 5 is critical. */
+export const defaultPriority = 3;
+
 export interface PlanTask {
   readonly key: string;
   readonly stage: string;

@@ -321,7 +321,8 @@ export function beginTurn(before: RunState, plan: RunPlan): Turn {
       case "run.retry":
         return retry(event);
       case "task.dispatch": {
-        if (run.status !== "running" || !move(event.taskKey, { type: "dispatch" })) return;
+        if (run.status !== "running" || !move(event.taskKey, { type: "dispatch" }, { node: null }))
+          return;
         const { attempt } = task(event.taskKey);
         effects.push({ type: "dispatch", taskKey: event.taskKey, attempt });
         return record(event, "task.dispatched", { task: event.taskKey, attempt });

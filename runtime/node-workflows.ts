@@ -9,6 +9,7 @@ import type { WorkflowDefinition } from "../actors/define-workflow.ts";
 import type { Clock, Log } from "../actors/ports.ts";
 import type { Database } from "../db/database.ts";
 import { createViewRepo, type ViewRepo } from "../db/view-repo.ts";
+import { type ConnectionBudget, taskConnections } from "./connection-budget.ts";
 import { isTerminal } from "./engine/owned-run.ts";
 import type { LiveHub } from "./live-hub.ts";
 import { type Monitor, startMonitor } from "./monitor.ts";
@@ -19,8 +20,6 @@ import type { AgentsHandle } from "./worker/agent-pool.ts";
 import { startWorkflowHost, type WorkflowHost } from "./workflow-host.ts";
 import { createWorkflowService, type WorkflowServiceOptions } from "./workflow-service.ts";
 
-/** Connections that the agents of a node share. */
-const agentConnections = 8;
 /** Progress of one task is shown at most this often. */
 const progressMs = 250;
 
@@ -32,6 +31,7 @@ export interface NodeWorkflowsOptions {
   readonly log: Log;
   readonly live: LiveHub;
   readonly agents: AgentsHandle;
+  readonly budget: ConnectionBudget;
   readonly definitions: ReadonlyMap<string, AgentDefinition>;
   readonly registered: ReadonlyMap<string, WorkflowDefinition>;
   readonly onDiskFull: (error: Error) => void;
@@ -46,6 +46,15 @@ export interface NodeWorkflows {
   readonly views: ViewRepo;
   readonly monitor: Monitor;
   stop(): Promise<void>;
+}
+
+/** What an action declares; 1 for an unknown one, which will be refused by its agent. */
+export function connectionsOf(
+  definitions: ReadonlyMap<string, AgentDefinition>,
+  agent: string,
+  action: string,
+): number {
+  return definitions.get(agent)?.capabilities[action]?.connections ?? 1;
 }
 
 export async function startNodeWorkflows(options: NodeWorkflowsOptions): Promise<NodeWorkflows> {
@@ -70,14 +79,14 @@ export async function startNodeWorkflows(options: NodeWorkflowsOptions): Promise
     limits: {
       agent: (name) =>
         agentTrouble(name) === undefined ? (definitions.get(name)?.concurrency ?? 0) : 0,
-      actionConnections: (agent, action) =>
-        definitions.get(agent)?.capabilities[action]?.connections ?? 1,
-      connections: agentConnections,
+      actionConnections: (agent, action) => connectionsOf(definitions, agent, action),
+      connections: taskConnections,
     },
     onDiskFull: options.onDiskFull,
     runAgent: async (call, hooks) => {
       const startedMs = clock.monotonicMs();
-      const outcome = await agents.run(call, hooks);
+      const need = connectionsOf(definitions, call.agent, call.action);
+      const outcome = await options.budget.hold(need, () => agents.run(call, hooks));
       monitor.finished(clock.monotonicMs() - startedMs, outcome.type === "succeeded");
       return outcome;
     },

@@ -10,13 +10,10 @@
  */
 
 import { randomUUID } from "node:crypto";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { availableParallelism, totalmem } from "node:os";
-import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { agentDefinitions } from "../actors/agents/registry.ts";
 import type { BusPort, Clock, Log } from "../actors/ports.ts";
-import type { RunningChild } from "../actors/tree/child-spec.ts";
 import { startSupervisor } from "../actors/tree/supervisor.ts";
 import { demo } from "../actors/workflows/demo.ts";
 import { phase1 } from "../actors/workflows/phase1/phase1.ts";
@@ -26,13 +23,15 @@ import { migrateDatabase } from "../db/migrate.ts";
 import { AgentError } from "../machines/error-code.ts";
 import { totalResources } from "../machines/resource-budget.ts";
 import { acquireDataDirLock } from "../native/data-dir-lock.ts";
-import { startEmbeddedPostgres } from "../native/embedded-postgres.ts";
 import { createBus } from "./bus/bus.ts";
 import { createCoordination } from "./bus/coordination.ts";
 import type { Config } from "./config.ts";
+import { agentConnections, createConnectionBudget } from "./connection-budget.ts";
 import { createLiveHub } from "./live-hub.ts";
+import { firstThen, startPostgres, untilStopped } from "./node-children.ts";
+import { readNodeId } from "./node-id.ts";
 import { createNodeSystem } from "./node-system.ts";
-import { startNodeWorkflows } from "./node-workflows.ts";
+import { connectionsOf, startNodeWorkflows } from "./node-workflows.ts";
 import type { QueueBackend } from "./queue/job-queue.ts";
 import { ensureSampleArchive } from "./sample-archive.ts";
 import type { System, SystemStatus } from "./system.ts";
@@ -40,7 +39,6 @@ import { viewOfAgent } from "./views.ts";
 import { startAgents } from "./worker/agent-pool.ts";
 
 const migrationsFolder = fileURLToPath(new URL("../db/migrations", import.meta.url));
-/** Our own tables 3, coordination 1, queue 3, agents 8: a node holds 15 connections at most. */
 const coordinationConnections = 1;
 
 export interface NodeOptions {
@@ -97,9 +95,12 @@ async function start(
 
   const postgres =
     config.databaseUrl === undefined ? await startPostgres(config.dataDir, log) : undefined;
-  if (postgres !== undefined) cleanups.push(() => postgres.stop());
+  if (postgres !== undefined) cleanups.push(() => postgres.server.stop());
   signal?.throwIfAborted();
-  const target: DatabaseTarget = postgres?.target ?? { type: "url", url: config.databaseUrl ?? "" };
+  const target: DatabaseTarget = postgres?.server.target ?? {
+    type: "url",
+    url: config.databaseUrl ?? "",
+  };
   const databaseVersion = await migrate(target);
   const database = openDatabase(target);
   cleanups.push(() => database.close());
@@ -110,6 +111,8 @@ async function start(
   });
   cleanups.push(() => coordinationSql.end({ timeout: 2 }));
 
+  const definitions = new Map(agentDefinitions.map((definition) => [definition.name, definition]));
+  const budget = createConnectionBudget(agentConnections);
   const bus: BusPort = createBus({
     callAgent: async (agent, action, input, timeoutMs) => {
       const call = {
@@ -121,17 +124,20 @@ async function start(
         input,
         lastCheckpoint: undefined,
       };
-      const outcome = await agents.run(call, {
-        signal: AbortSignal.timeout(timeoutMs),
-        graceMs: 1_000,
-        onHeartbeat: () => undefined,
-        onCheckpoint: async () => {
-          throw new AgentError(
-            "NOT_A_TASK",
-            "Cannot checkpoint: a request over the bus is not a task",
-          );
-        },
-      });
+      const need = connectionsOf(definitions, agent, action);
+      const outcome = await budget.hold(need, () =>
+        agents.run(call, {
+          signal: AbortSignal.timeout(timeoutMs),
+          graceMs: 1_000,
+          onHeartbeat: () => undefined,
+          onCheckpoint: async () => {
+            throw new AgentError(
+              "NOT_A_TASK",
+              "Cannot checkpoint: a request over the bus is not a task",
+            );
+          },
+        }),
+      );
       if (outcome.type === "succeeded") return outcome.output;
       throw new AgentError(outcome.error.code, outcome.error.message, {
         retryable: outcome.error.retryable,
@@ -139,7 +145,6 @@ async function start(
     },
     onPublish: (topic, body) => live.emit(["events"], { type: "message", topic, body }),
   });
-  const definitions = new Map(agentDefinitions.map((definition) => [definition.name, definition]));
   const coordination = createCoordination({
     sql: coordinationSql,
     bus,
@@ -183,6 +188,7 @@ async function start(
     log,
     live,
     agents,
+    budget,
     definitions,
     registered: new Map([phase1, demo].map((definition) => [definition.id, definition])),
     onDiskFull: (cause) => {
@@ -229,10 +235,13 @@ async function start(
                     {
                       id: "postgres",
                       shutdownMs: 25_000,
-                      start: firstThen(postgres, () => startPostgres(config.dataDir, log)),
+                      start: firstThen(
+                        postgres.child,
+                        async () => (await startPostgres(config.dataDir, log)).child,
+                      ),
                     },
                   ]),
-              { id: "database", start: async () => settled(() => database.close()) },
+              { id: "database", start: async () => untilStopped(() => database.close()) },
             ],
           }),
       },
@@ -241,7 +250,7 @@ async function start(
         id: "workflows",
         shutdownMs: 15_000,
         restart: "temporary",
-        start: async () => settled(() => workflows.stop()),
+        start: async () => untilStopped(() => workflows.stop()),
       },
     ],
   });
@@ -290,58 +299,6 @@ async function start(
   };
 }
 
-type Postgres = Awaited<ReturnType<typeof startEmbeddedPostgres>> & { child: RunningChild };
-
-async function startPostgres(dataDir: string, log: Log): Promise<Postgres> {
-  const server = await startEmbeddedPostgres({ dataDir, log });
-  const child: RunningChild = {
-    exited: server.exited.then(({ code, expected, logTail }) =>
-      expected
-        ? { type: "normal" }
-        : {
-            type: "abnormal",
-            error: {
-              name: "PostgresExit",
-              code: "POSTGRES_EXITED",
-              message: `Cannot keep PostgreSQL running: it ended with code ${code}: ${logTail.trim().split("\n").at(-1) ?? ""}`,
-              retryable: true,
-            },
-          },
-    ),
-    stop: () => server.stop(),
-    kill: () => server.kill(),
-  };
-  return Object.assign(server, { child });
-}
-
-/** The start function of a child whose first incarnation runs already. */
-function firstThen(
-  first: Postgres,
-  startAgain: () => Promise<Postgres>,
-): () => Promise<RunningChild> {
-  let isFirst = true;
-  return async () => {
-    if (!isFirst) return (await startAgain()).child;
-    isFirst = false;
-    return first.child;
-  };
-}
-
-/** A child that only ends when it is told to. */
-function settled(stop: () => Promise<void>): RunningChild {
-  let exit: () => void = () => undefined;
-  const exited = new Promise<{ type: "normal" }>((resolve) => {
-    exit = () => resolve({ type: "normal" });
-  });
-  return {
-    exited,
-    stop: async () => {
-      await stop();
-      exit();
-    },
-  };
-}
-
 async function migrate(target: DatabaseTarget): Promise<string> {
   try {
     return await migrateDatabase(target, migrationsFolder);
@@ -355,18 +312,5 @@ async function migrate(target: DatabaseTarget): Promise<string> {
       `Cannot use the database ${host}${pathname} of DATABASE_URL: ${message || code}; correct it, or unset DATABASE_URL to use the embedded server`,
       { cause: error },
     );
-  }
-}
-
-/** A name that stays with the data folder: whoever holds its lock is this node. */
-async function readNodeId(dataDir: string): Promise<string> {
-  await mkdir(dataDir, { recursive: true });
-  const file = join(dataDir, "node-id");
-  try {
-    return (await readFile(file, "utf8")).trim();
-  } catch {
-    const id = `node-${randomUUID().slice(0, 8)}`;
-    await writeFile(file, `${id}\n`);
-    return id;
   }
 }

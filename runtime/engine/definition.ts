@@ -9,7 +9,13 @@ import type { AgentDefinition } from "../../actors/define-agent.ts";
 import type { TaskDefinition, WorkflowDefinition } from "../../actors/define-workflow.ts";
 import { toJsonb } from "../../db/jsonb.ts";
 import type { Json } from "../../machines/error-code.ts";
-import { createPlan, type PlanTask, type RunPlan } from "../../machines/run-plan.ts";
+import {
+  createPlan,
+  defaultPriority,
+  defaultStartToCloseMs,
+  type PlanTask,
+  type RunPlan,
+} from "../../machines/run-plan.ts";
 import { RequestError } from "../system.ts";
 
 /** Tasks of one definition at most. */
@@ -42,14 +48,14 @@ export function compileDefinition(definition: WorkflowDefinition): CompiledDefin
         agent,
         action,
         after: value.after ?? [],
-        priority: value.priority ?? 3,
+        priority: value.priority ?? defaultPriority,
         maxFailures: value.retry?.attempts ?? 3,
         backoff: {
           kind: value.retry?.backoff ?? "exponential",
           initialMs: value.retry?.initialMs ?? 200,
           maxMs: value.retry?.maxMs ?? 30_000,
         },
-        startToCloseMs: value.timeouts?.startToCloseMs ?? 600_000,
+        startToCloseMs: value.timeouts?.startToCloseMs ?? defaultStartToCloseMs,
         onFailure: value.onFailure ?? "fail",
       });
     }

@@ -7,6 +7,7 @@
 
 import type { Log } from "../../actors/ports.ts";
 import type { TurnRepo } from "../../db/turn-repo.ts";
+import { defaultPriority } from "../../machines/run-plan.ts";
 import type { JobQueue } from "../queue/job-queue.ts";
 import type { OwnedRun } from "./owned-run.ts";
 import type { Dispatch } from "./ownership.ts";
@@ -85,7 +86,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
         const id = `${run.id}/${key}/${task.attempt}`;
         seen.add(id);
         if (!suspects.has(id)) continue;
-        const priority = run.plan.tasks.get(key)?.priority ?? 3;
+        const priority = run.plan.tasks.get(key)?.priority ?? defaultPriority;
         again.push({
           outboxId: null,
           workflowId: run.id,

@@ -9,6 +9,7 @@ import type { NodeRepo } from "../../db/node-repo.ts";
 import type { RunRepo } from "../../db/run-repo.ts";
 import type { TurnRepo } from "../../db/turn-repo.ts";
 import type { Json } from "../../machines/error-code.ts";
+import { defaultPriority } from "../../machines/run-plan.ts";
 import { type OwnedRun, ownRun } from "./owned-run.ts";
 
 /** Runs that are claimed in one statement at most. */
@@ -106,7 +107,7 @@ export function createOwnership(options: OwnershipOptions): Ownership {
   function toDispatch(outboxId: number, workflowId: string, effect: Json): Dispatch {
     const { taskKey, attempt } = effect as unknown as { taskKey: string; attempt: number };
     const run = owned.get(workflowId);
-    const priority = run === undefined ? 3 : priorityOf(run, taskKey);
+    const priority = run === undefined ? defaultPriority : priorityOf(run, taskKey);
     return { outboxId, workflowId, taskKey, attempt, priority };
   }
 
@@ -131,5 +132,5 @@ export function createOwnership(options: OwnershipOptions): Ownership {
 }
 
 function priorityOf(run: OwnedRun, key: string): number {
-  return run.plan.tasks.get(key)?.priority ?? 3;
+  return run.plan.tasks.get(key)?.priority ?? defaultPriority;
 }

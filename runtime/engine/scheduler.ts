@@ -5,12 +5,10 @@
  */
 
 import { admit, type Candidate, type Hold, type Usage } from "../../machines/admission.ts";
+import { defaultPriority } from "../../machines/run-plan.ts";
 import { beginTurn, type Turn } from "../../machines/run-turn.ts";
 import { isInFlight } from "../../machines/task.ts";
 import type { OwnedRun } from "./owned-run.ts";
-
-/** Of tasks and of runs; 1 is background, 5 is critical. */
-const defaultPriority = 3;
 
 export interface EngineLimits {
   /** Tasks of an agent at once, now: 0 while it is paused or draining. */

@@ -12,6 +12,7 @@ import type { AgentCall, AgentCallHooks, AgentOutcome, Log, Progress } from "../
 import type { AttemptKey, AttemptRepo, AttemptRow } from "../../db/attempt-repo.ts";
 import type { TurnRepo } from "../../db/turn-repo.ts";
 import { AgentError, type Json, toErrorRecord } from "../../machines/error-code.ts";
+import { defaultStartToCloseMs } from "../../machines/run-plan.ts";
 import type { TaskJob } from "../queue/job-queue.ts";
 import { refsOf } from "./definition.ts";
 import { resolveInput } from "./task-input.ts";
@@ -26,7 +27,6 @@ const staleCheckMs = 1_500;
 const rememberedAttempts = 10_000;
 const firstPauseMs = 100;
 const longestPauseMs = 2_000;
-const defaultStartToCloseMs = 600_000;
 
 export interface TaskRunnerOptions {
   readonly incarnation: string;
@@ -239,6 +239,7 @@ export function createTaskRunner(options: TaskRunnerOptions): TaskRunner {
       return;
     }
     remember(id);
+    if (!(await attempts.claim(key, incarnation)) || begun.has(id)) return;
     const controller = new AbortController();
     const ended = runAttempt(key, row, controller.signal).finally(() => inHand.delete(id));
     inHand.set(id, { ...key, controller, ended });
