@@ -156,21 +156,23 @@ test("validate_security_compliance reads every body and finds the designed grant
 });
 
 test("conduct_phase1_review measures every criterion and says which are met", () => {
-  const { criteria, result } = review().report;
+  const { criteria } = review().report;
   expect(criteria.map((criterion) => criterion.name)).toEqual([
     "compression_space_saved",
     "deduplication_accuracy",
     "read_speedup",
   ]);
   for (const { measured, required, met } of criteria) expect(met).toBe(measured >= required);
-  const missed = criteria.some((criterion) => !criterion.met);
-  expect(result).toBe(missed ? "accepted_with_misses" : "accepted");
 });
 
 test("conduct_phase1_review holds a vote that two of three decide", () => {
-  const { vote } = review().report;
-  expect(vote.outcome).toBe("accepted");
-  expect(vote.ballots.filter((ballot) => ballot.approve).length).toBeGreaterThanOrEqual(2);
+  // A slow moment of the machine may miss a criterion, and the server may let local users in:
+  // what each voter says is its own test, here it is what two ballots lead to.
+  const { vote, result } = review().report;
+  const agree = vote.ballots.filter((ballot) => ballot.approve).length;
+  expect(vote.outcome).toBe(agree >= 2 ? "accepted" : "rejected");
+  expect(vote.ballots.length - agree >= 2).toBe(vote.outcome === "rejected");
+  expect(result.startsWith(vote.outcome)).toBe(true);
 });
 
 test("conduct_phase1_review meets all agents at the barriers of the weeks and frees the reservation", async () => {
@@ -217,12 +219,35 @@ async function reviewAgain(id: string, change: (results: Results) => void): Prom
 }
 type Results = Record<string, Record<string, unknown>>;
 
+function meetAll(results: Results): void {
+  results["compression_performance_testing"]!["spaceSaved"] = 0.9;
+  results["performance_validation"]!["readSpeedup"] = 20;
+  results["security_validation"]!["findings"] = [];
+}
+
+test("conduct_phase1_review accepts a phase that meets all criteria and has no severe finding", async () => {
+  const { report } = await reviewAgain("wf-good", meetAll);
+  expect(report.result).toBe("accepted");
+  expect(report.vote.ballots.every(({ approve }) => approve)).toBe(true);
+});
+
 test("conduct_phase1_review reports a missed criterion as missed", async () => {
   const { report, markdown } = await reviewAgain("wf-missed", (results) => {
+    meetAll(results);
     results["performance_validation"]!["readSpeedup"] = 2;
   });
   expect(report.result).toBe("accepted_with_misses");
   expect(markdown).toContain("| read_speedup | 10 times | 2 times | **missed** |");
+});
+
+test("conduct_phase1_review is rejected when a criterion is missed and a severe finding is open", async () => {
+  const { report } = await reviewAgain("wf-severe", (results) => {
+    meetAll(results);
+    results["performance_validation"]!["readSpeedup"] = 2;
+    const findings = [{ severity: "high", area: "logins", detail: "anyone gets in" }];
+    results["security_validation"]!["findings"] = findings;
+  });
+  expect(report.result).toBe("rejected_by_vote");
 });
 
 test("conduct_phase1_review is rejected by the vote when the records contradict it", async () => {
