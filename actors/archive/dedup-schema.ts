@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Sql } from "postgres";
+import type { Sql, TransactionSql } from "postgres";
 import type { DedupSettings } from "./dedup-settings.ts";
 
 function ddlOf(schema: string): readonly string[] {
@@ -56,7 +56,7 @@ function requirePlainName(schema: string): void {
 }
 
 /** Empties the results: the next run starts from nothing. */
-export async function clearDedupResults(sql: Sql, schema: string): Promise<void> {
+export async function clearDedupResults(sql: Sql | TransactionSql, schema: string): Promise<void> {
   requirePlainName(schema);
   await sql.unsafe(`truncate ${resultTables.map((table) => `${schema}.${table}`).join(", ")}`);
 }

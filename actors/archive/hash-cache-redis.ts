@@ -12,6 +12,8 @@ const connectTimeoutMs = 5_000;
 const commandTimeoutMs = 10_000;
 /** A command is tried again this often while the connection comes back. */
 const retriesPerCommand = 3;
+/** After the last write: a namespace that nobody uses any more must not stay for ever. */
+const keptSeconds = 30 * 86_400;
 
 /** Keeps the smaller id per hash, in one step on the server; answers with the smallest ids in order. */
 const claimScript = `
@@ -79,6 +81,7 @@ export async function openRedisHashCache(url: string, namespace: string): Promis
           if (!Array.isArray(ids)) throw new TypeError(`the claim script answered ${typeof ids}`);
           for (const [at, { hash }] of call.entries()) winners.set(hash, String(ids[at]));
         }
+        await redis.expire(keys.hashes, keptSeconds);
         return winners;
       }),
     lookUp: (hashes) =>
@@ -96,7 +99,7 @@ export async function openRedisHashCache(url: string, namespace: string): Promis
     count: () => translated(() => redis.hlen(keys.hashes)),
     saveFilter: (bytes) =>
       translated(async () => {
-        await redis.set(keys.filter, Buffer.from(bytes));
+        await redis.set(keys.filter, Buffer.from(bytes), "EX", keptSeconds);
       }),
     loadFilter: () => translated(async () => (await redis.getBuffer(keys.filter)) ?? undefined),
     clear: () =>

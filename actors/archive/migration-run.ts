@@ -7,6 +7,7 @@
 import { randomUUID } from "node:crypto";
 import type { Sql, TransactionSql } from "postgres";
 import { AgentError } from "../../machines/error-code.ts";
+import { forgetDuplicates } from "./forget-duplicates.ts";
 import type { BatchStart } from "./migration-batch.ts";
 import { transaction } from "./transaction.ts";
 
@@ -141,7 +142,8 @@ export async function finishRun(
 }
 
 /**
- * Removes all rows of the run, wherever its bodies are stored by now. Idempotent.
+ * Removes all rows of the run, wherever its bodies are stored by now, and what deduplication found out
+ * about them. Idempotent.
  *
  * @param owner When given, a run that another attempt has taken over stays.
  */
@@ -163,6 +165,7 @@ export async function removeRun(sql: Sql, runId: string, owner?: string): Promis
 async function deleteRun(tx: TransactionSql, runId: string): Promise<void> {
   // First, so that loaders of the run stop: each batch asks for this row.
   await tx`delete from archive.migrations where run_id = ${runId}`;
+  await forgetDuplicates(tx, runId);
   for (const table of ["archive.bodies", "archive.compressed_bodies"]) {
     await tx.unsafe(
       `delete from ${table} b using archive.messages m where b.message_id = m.id and m.run_id = $1`,

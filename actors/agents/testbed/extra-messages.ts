@@ -127,22 +127,6 @@ export function deduplicate(ctx: AgentContext, settings: DedupSettings) {
 }
 
 /** Removes the messages of a run and what deduplication knows of them. Idempotent. */
-export async function removeExtra(ctx: AgentContext, name: string): Promise<void> {
-  const runId = extraRunId(ctx, name);
-  const { sql } = ctx;
-  const [state] = await sql<{ deduplicated: boolean }[]>`
-    select to_regclass('archive.duplicate_edges') is not null as deduplicated`;
-  if (state?.deduplicated === true) {
-    await sql.begin(async (tx) => {
-      const rows = await tx<{ id: string }[]>`
-        select m.id::text as id from archive.messages m where m.run_id = ${runId}`;
-      const ids = tx.array(rows.map((row) => row.id));
-      await tx`delete from archive.duplicate_edges
-        where message_id = any(${ids}::bigint[]) or other_id = any(${ids}::bigint[])`;
-      for (const table of ["signatures", "lsh_buckets", "duplicates"]) {
-        await tx`delete from archive.${tx(table)} where message_id = any(${ids}::bigint[])`;
-      }
-    });
-  }
-  await removeRun(sql, runId);
+export function removeExtra(ctx: AgentContext, name: string): Promise<void> {
+  return removeRun(ctx.sql, extraRunId(ctx, name));
 }
