@@ -95,9 +95,11 @@ async function migrateSource(
   const run = await beginRun(sql, {
     runId: options.runId,
     source: options.archive,
+    fingerprint: source.fingerprint,
     replace: options.replace,
   });
   try {
+    checkUnchanged(source, run);
     return await loadAndVerify(host, options, source, run, startedMs);
   } catch (error) {
     const known = databaseError(`migrate "${options.archive}"`, error);
@@ -105,6 +107,15 @@ async function migrateSource(
     if (isFinal && !host.signal.aborted) await removeFailed(host, run);
     throw known;
   }
+}
+
+/** Batches are found again by positions in the source. @throws {AgentError} `ARCHIVE_CHANGED` */
+function checkUnchanged({ url, fingerprint }: ArchiveSource, run: RunState): void {
+  if (fingerprint === run.fingerprint) return;
+  throw new AgentError(
+    "ARCHIVE_CHANGED",
+    `Cannot go on with migration "${run.runId}": "${url}" changed since it began (then: ${run.fingerprint}; now: ${fingerprint}), start Phase 1 anew`,
+  );
 }
 
 /** The caller needs the error that ended the run, not one of the clean-up after it. */

@@ -22,7 +22,16 @@ export interface OwnedRun {
   readonly owner: string;
 }
 
+/** What an attempt finds when it begins or takes over a run. */
+interface Begun {
+  readonly idBase: number;
+  /** Of the source when the run began. */
+  readonly fingerprint: string;
+}
+
 export interface RunState extends OwnedRun {
+  /** Of the source when the run began; that of now must be the same to go on. */
+  readonly fingerprint: string;
   /** Where reading starts: behind the batches that are loaded without a gap. */
   readonly start: BatchStart;
   /** Batches behind a gap that are loaded too, with their last position. */
@@ -34,6 +43,8 @@ export interface RunState extends OwnedRun {
 export interface BeginOptions {
   readonly runId: string;
   readonly source: string;
+  /** As the source is now. */
+  readonly fingerprint: string;
   /** Removes other runs of the same source first, so that a source is in the archive once. */
   readonly replace: boolean;
 }
@@ -42,17 +53,16 @@ export interface BeginOptions {
 export async function beginRun(sql: Sql, options: BeginOptions): Promise<RunState> {
   const { runId } = options;
   const owner = randomUUID();
-  const idBase = await transaction(sql, async (tx) => {
+  const begun = await transaction(sql, async (tx): Promise<Begun> => {
     // Two runs that begin at once must not get the same ids.
     await tx`lock table archive.migrations in share row exclusive mode`;
-    const [own] = await tx<{ id_base: string }[]>`
-      select id_base from archive.migrations where run_id = ${runId}`;
-    if (own !== undefined) {
-      // Waits for batches that the earlier attempt is just loading: they hold the row.
-      await tx`
-        update archive.migrations set finished_at = null, owner = ${owner} where run_id = ${runId}`;
-      return Number(own.id_base);
-    }
+    // Waits for batches that the earlier attempt is just loading: they hold the row.
+    const [own] = await tx<{ idBase: string; fingerprint: string }[]>`
+      update archive.migrations set finished_at = null, owner = ${owner},
+        source_fingerprint = coalesce(source_fingerprint, ${options.fingerprint})
+      where run_id = ${runId}
+      returning id_base as "idBase", source_fingerprint as fingerprint`;
+    if (own !== undefined) return { ...own, idBase: Number(own.idBase) };
     if (options.replace) {
       const others = await tx<{ run_id: string }[]>`
         select run_id from archive.migrations where source = ${options.source}`;
@@ -64,11 +74,11 @@ export async function beginRun(sql: Sql, options: BeginOptions): Promise<RunStat
         coalesce((select max(id_base + case when finished_at is null then ${maxPositions}::bigint else read end)
           from archive.migrations), 0)) as base`;
     await tx`
-      insert into archive.migrations (run_id, source, id_base, started_at, owner)
-      values (${runId}, ${options.source}, ${base}, now(), ${owner})`;
-    return Number(base);
+      insert into archive.migrations (run_id, source, id_base, started_at, owner, source_fingerprint)
+      values (${runId}, ${options.source}, ${base}, now(), ${owner}, ${options.fingerprint})`;
+    return { idBase: Number(base), fingerprint: options.fingerprint };
   });
-  return { runId, idBase, owner, ...(await findLoaded(sql, runId)) };
+  return { runId, owner, ...begun, ...(await findLoaded(sql, runId)) };
 }
 
 async function findLoaded(

@@ -74,6 +74,11 @@ export interface ArchiveSource {
   readonly format: "sqlite" | "telegram" | "mbox";
   /** Of the files that make up the source. */
   readonly sizeBytes: number;
+  /**
+   * Sizes and times of change of these files, as they were when the source was opened. Another
+   * value means that positions may have shifted.
+   */
+  readonly fingerprint: string;
   /** Facts that are odd but harmless, one sentence each: unknown tables and columns. */
   readonly remarks: readonly string[];
   /** Entries in all where that is known without reading everything, else undefined. */

@@ -11,6 +11,8 @@ import { AgentError } from "../../machines/error-code.ts";
 export interface FileFacts {
   readonly sizeBytes: number;
   readonly isDirectory: boolean;
+  /** Size and time of the last change. */
+  readonly fingerprint: string;
 }
 
 /** @throws {AgentError} `ARCHIVE_NOT_FOUND`, `ARCHIVE_UNREADABLE`, `ARCHIVE_EMPTY` (a file of 0 bytes). */
@@ -27,10 +29,19 @@ export async function checkFile(path: string): Promise<FileFacts> {
     if (found.isFile() && found.size === 0) {
       throw new AgentError("ARCHIVE_EMPTY", `Cannot read the archive "${path}": the file is empty`);
     }
-    return { sizeBytes: found.size, isDirectory: found.isDirectory() };
+    return {
+      sizeBytes: found.size,
+      isDirectory: found.isDirectory(),
+      fingerprint: fingerprintOf(found),
+    };
   } catch (error) {
     throw fileError(path, error);
   }
+}
+
+/** Changes with the content of a file, unless somebody sets its time back. */
+export function fingerprintOf({ size, mtimeMs }: { size: number; mtimeMs: number }): string {
+  return `${size} bytes, changed ${mtimeMs}`;
 }
 
 /** Translates what the file system says about `path`. */

@@ -27,18 +27,22 @@ import {
   type SourceConversation,
   type SourceEntry,
 } from "./source-contract.ts";
-import { checkFile, fileError } from "./source-file.ts";
+import { checkFile, type FileFacts, fileError, fingerprintOf } from "./source-file.ts";
 import { storable } from "./source-values.ts";
 
 /** Folders and files of a mail folder that are listed at most; bounds the memory of the list. */
 const maxFiles = 5_000_000;
 
 export async function openMbox(url: string, path: string): Promise<ArchiveSource> {
-  const { isDirectory, sizeBytes } = await checkFile(path);
-  return isDirectory ? openFolder(url, path) : openMboxFile(url, path, sizeBytes);
+  const facts = await checkFile(path);
+  return facts.isDirectory ? openFolder(url, path) : openMboxFile(url, path, facts);
 }
 
-async function openMboxFile(url: string, path: string, sizeBytes: number): Promise<ArchiveSource> {
+async function openMboxFile(
+  url: string,
+  path: string,
+  { sizeBytes, fingerprint }: FileFacts,
+): Promise<ArchiveSource> {
   const head = Buffer.alloc(5);
   try {
     const file = await open(path, "r");
@@ -62,6 +66,7 @@ async function openMboxFile(url: string, path: string, sizeBytes: number): Promi
     url,
     format: "mbox",
     sizeBytes,
+    fingerprint,
     remarks: [],
     expected: undefined,
     sameId: "keep",
@@ -101,16 +106,19 @@ async function openFolder(url: string, path: string): Promise<ArchiveSource> {
     );
   }
   let sizeBytes = 0;
+  const listing = createHash("sha256");
   for (const file of files) {
     const found = await stat(join(path, file)).catch((error: unknown) => {
       throw fileError(join(path, file), error);
     });
     sizeBytes += found.size;
+    listing.update(`${file}\0${fingerprintOf(found)}\0`);
   }
   return {
     url,
     format: "mbox",
     sizeBytes,
+    fingerprint: `${files.length} files, ${listing.digest("hex")}`,
     remarks: [],
     expected: files.length,
     sameId: "keep",

@@ -8,6 +8,7 @@
  * @module
  */
 
+import { stat } from "node:fs/promises";
 import { basename } from "node:path";
 import type Database from "libsql";
 import { AgentError } from "../../machines/error-code.ts";
@@ -17,7 +18,7 @@ import {
   type SourceConversation,
   type SourceEntry,
 } from "./source-contract.ts";
-import { checkFile } from "./source-file.ts";
+import { checkFile, fileError } from "./source-file.ts";
 import { checkSchema, openReadOnly, sqliteError } from "./sqlite-file.ts";
 import { createRowReader, type MessageRow, messageRowsSql } from "./sqlite-row.ts";
 
@@ -26,13 +27,14 @@ const pageRows = 1_000;
 const pageBytes = 8 * 1024 * 1024;
 
 export async function openSqlite(url: string, path: string): Promise<ArchiveSource> {
-  const { sizeBytes, isDirectory } = await checkFile(path);
+  const { sizeBytes, isDirectory, fingerprint } = await checkFile(path);
   if (isDirectory) {
     throw new AgentError(
       "ARCHIVE_NOT_A_DATABASE",
       `Cannot read "${path}" as a SQLite database: it is a folder, name the database file`,
     );
   }
+  const logBytes = await sizeOfLog(path);
   const db = await openReadOnly(path, sizeBytes);
   try {
     const remarks = checkSchema(db, path);
@@ -41,6 +43,7 @@ export async function openSqlite(url: string, path: string): Promise<ArchiveSour
       url,
       format: "sqlite",
       sizeBytes,
+      fingerprint: `${fingerprint}, log ${logBytes} bytes`,
       remarks,
       expected: counted.n,
       sameId: "reject",
@@ -52,6 +55,16 @@ export async function openSqlite(url: string, path: string): Promise<ArchiveSour
   } catch (error) {
     db.close();
     throw sqliteError(path, error);
+  }
+}
+
+/** Commits go to the write-ahead log first; the database file stays as it is meanwhile. */
+async function sizeOfLog(path: string): Promise<number> {
+  try {
+    return (await stat(`${path}-wal`)).size;
+  } catch (error) {
+    if ((error as { code?: unknown }).code === "ENOENT") return 0;
+    throw fileError(`${path}-wal`, error);
   }
 }
 

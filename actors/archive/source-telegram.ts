@@ -21,7 +21,7 @@ const chunkBytes = 256 * 1024;
 export async function openTelegram(url: string, path: string): Promise<ArchiveSource> {
   const given = await checkFile(path);
   const file = given.isDirectory ? join(path, "result.json") : path;
-  const { sizeBytes, isDirectory } = given.isDirectory ? await checkFile(file) : given;
+  const { sizeBytes, isDirectory, fingerprint } = given.isDirectory ? await checkFile(file) : given;
   if (isDirectory) {
     throw new AgentError("ARCHIVE_UNREADABLE", `Cannot read the archive "${file}": it is a folder`);
   }
@@ -31,6 +31,7 @@ export async function openTelegram(url: string, path: string): Promise<ArchiveSo
     url,
     format: "telegram",
     sizeBytes,
+    fingerprint,
     remarks: [],
     expected: undefined,
     sameId: "reject",

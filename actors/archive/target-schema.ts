@@ -15,6 +15,8 @@ export const baseDdl: readonly string[] = [
     started_at timestamptz not null, finished_at timestamptz,
     read bigint not null default 0, migrated bigint not null default 0, rejected bigint not null default 0,
     owner text)`,
+  // Positions in the source mean nothing any more once this has changed. Null: begun before it was kept.
+  `alter table archive.migrations add column if not exists source_fingerprint text`,
   // One row per loaded batch, written in the transaction that loaded it: what makes the migration resumable.
   `create table if not exists archive.batches (
     run_id text not null, batch int not null, first_position bigint not null, last_position bigint not null,
