@@ -8,9 +8,12 @@
  */
 
 import { z } from "zod";
+import { AgentError } from "../../../machines/error-code.ts";
 import { maxBatchBytes } from "../../archive/migration-batch.ts";
 import type { ArchiveProfile } from "../../archive/profile.ts";
 import { designTarget } from "../../archive/target-design.ts";
+import type { StageDefinition } from "../../define-workflow.ts";
+import { phase1 } from "../../workflows/phase1/phase1.ts";
 
 const maxLoaders = 4;
 const batchRows = 10_000;
@@ -48,104 +51,32 @@ export const phase1Criteria: z.infer<typeof criterionTargets> = [
 ];
 
 interface Estimate {
-  readonly task: string;
-  readonly after: readonly string[];
   /** Passes over all bodies at the scan's rate that the task costs, and a fixed part. */
   readonly scans: number;
   readonly fixedMs: number;
 }
 
-/** Weeks follow each other, so that the first task of a week waits for the last of the week before. */
-const estimates: readonly Estimate[] = [
-  { task: "phase1_strategic_planning", after: [], scans: 1, fixedMs: 20 },
-  {
-    task: "postgresql_cluster_setup",
-    after: ["phase1_strategic_planning"],
-    scans: 0,
-    fixedMs: 150,
-  },
-  {
-    task: "phase1_tactical_coordination",
-    after: ["phase1_strategic_planning"],
-    scans: 0,
-    fixedMs: 150,
-  },
-  {
-    task: "schema_architecture_design",
-    after: ["phase1_strategic_planning"],
-    scans: 0,
-    fixedMs: 20,
-  },
-  {
-    task: "database_migration_execution",
-    after: ["postgresql_cluster_setup", "schema_architecture_design"],
-    scans: 6,
-    fixedMs: 300,
-  },
-  {
-    task: "performance_baseline_establishment",
-    after: ["database_migration_execution", "phase1_tactical_coordination"],
-    scans: 1,
-    fixedMs: 2_000,
-  },
-  {
-    task: "hardware_optimization_analysis",
-    after: ["performance_baseline_establishment"],
-    scans: 0,
-    fixedMs: 3_000,
-  },
-  {
-    task: "kanzi_cpp_integration",
-    after: ["hardware_optimization_analysis"],
-    scans: 20,
-    fixedMs: 5_000,
-  },
-  { task: "storage_layer_adaptation", after: ["kanzi_cpp_integration"], scans: 4, fixedMs: 200 },
-  {
-    task: "compression_performance_testing",
-    after: ["storage_layer_adaptation"],
-    scans: 5,
-    fixedMs: 500,
-  },
-  {
-    task: "deduplication_system_design",
-    after: ["compression_performance_testing"],
-    scans: 1,
-    fixedMs: 100,
-  },
-  {
-    task: "redis_cache_deployment",
-    after: ["deduplication_system_design"],
-    scans: 1,
-    fixedMs: 500,
-  },
-  {
-    task: "deduplication_implementation",
-    after: ["redis_cache_deployment"],
-    scans: 20,
-    fixedMs: 500,
-  },
-  {
-    task: "deduplication_testing",
-    after: ["deduplication_implementation"],
-    scans: 4,
-    fixedMs: 1_000,
-  },
-  {
-    task: "system_integration_testing",
-    after: ["deduplication_testing"],
-    scans: 1,
-    fixedMs: 3_000,
-  },
-  {
-    task: "performance_validation",
-    after: ["system_integration_testing"],
-    scans: 1,
-    fixedMs: 2_000,
-  },
-  { task: "security_validation", after: ["performance_validation"], scans: 6, fixedMs: 500 },
-  { task: "phase1_completion_review", after: ["security_validation"], scans: 0, fixedMs: 500 },
-];
+/** By key of the task. */
+const estimates: Readonly<Record<string, Estimate>> = {
+  phase1_strategic_planning: { scans: 1, fixedMs: 20 },
+  postgresql_cluster_setup: { scans: 0, fixedMs: 150 },
+  phase1_tactical_coordination: { scans: 0, fixedMs: 150 },
+  schema_architecture_design: { scans: 0, fixedMs: 20 },
+  database_migration_execution: { scans: 6, fixedMs: 300 },
+  performance_baseline_establishment: { scans: 1, fixedMs: 2_000 },
+  hardware_optimization_analysis: { scans: 0, fixedMs: 3_000 },
+  kanzi_cpp_integration: { scans: 20, fixedMs: 5_000 },
+  storage_layer_adaptation: { scans: 4, fixedMs: 200 },
+  compression_performance_testing: { scans: 5, fixedMs: 500 },
+  deduplication_system_design: { scans: 1, fixedMs: 100 },
+  redis_cache_deployment: { scans: 1, fixedMs: 500 },
+  deduplication_implementation: { scans: 20, fixedMs: 500 },
+  deduplication_testing: { scans: 4, fixedMs: 1_000 },
+  system_integration_testing: { scans: 1, fixedMs: 3_000 },
+  performance_validation: { scans: 1, fixedMs: 2_000 },
+  security_validation: { scans: 6, fixedMs: 500 },
+  phase1_completion_review: { scans: 0, fixedMs: 500 },
+};
 
 export function planPhase1(profile: ArchiveProfile, cores: number): z.infer<typeof planSchema> {
   const loaders = Math.max(1, Math.min(maxLoaders, cores));
@@ -175,42 +106,68 @@ export function planPhase1(profile: ArchiveProfile, cores: number): z.infer<type
   };
 }
 
-/** Longest chain through `estimates`, which is in topological order. */
+interface Chain {
+  readonly totalMs: number;
+  /** Keys, first to last. */
+  readonly tasks: readonly string[];
+}
+
+/** Longest chain through the stages: the first tasks of a stage wait for all of the stage before. */
 function longestPath(scanMs: number): z.infer<typeof planSchema>["criticalPath"] {
-  const ends = new Map<string, { totalMs: number; before: string | undefined }>();
-  for (const estimate of estimates) {
-    let longest: { totalMs: number; before: string | undefined } = {
-      totalMs: 0,
-      before: undefined,
+  let longest: Chain = { totalMs: 0, tasks: [] };
+  for (const { tasks } of Object.values(phase1.stages)) {
+    const ends = new Map<string, Chain>();
+    for (const key of Object.keys(tasks)) chainTo(key, tasks, longest, scanMs, ends);
+    longest = longestOf([...ends.values()]) ?? longest;
+  }
+  return longest.tasks.map((task) => {
+    const { scans, fixedMs } = estimateOf(task);
+    return {
+      task,
+      estimatedMs: durationMs(task, scanMs),
+      basis: `${scans} times the measured scan of ${scanMs} ms, and ${fixedMs} ms`,
     };
-    for (const task of estimate.after) {
-      const totalMs = ends.get(task)?.totalMs ?? 0;
-      if (longest.before === undefined || totalMs > longest.totalMs)
-        longest = { totalMs, before: task };
-    }
-    ends.set(estimate.task, {
-      totalMs: longest.totalMs + durationMs(estimate, scanMs),
-      before: longest.before,
-    });
-  }
-  const path: string[] = [];
-  for (let task = estimates.at(-1)?.task; task !== undefined; task = ends.get(task)?.before) {
-    path.unshift(task);
-  }
-  return path.flatMap((task) => {
-    const estimate = estimates.find((one) => one.task === task);
-    if (estimate === undefined) return [];
-    const { scans, fixedMs } = estimate;
-    return [
-      {
-        task,
-        estimatedMs: durationMs(estimate, scanMs),
-        basis: `${scans} times the measured scan of ${scanMs} ms, and ${fixedMs} ms`,
-      },
-    ];
   });
 }
 
-function durationMs({ scans, fixedMs }: Estimate, scanMs: number): number {
+/** @param ends Chains that are known already; the new one is added. */
+function chainTo(
+  key: string,
+  tasks: StageDefinition["tasks"],
+  before: Chain,
+  scanMs: number,
+  ends: Map<string, Chain>,
+): Chain {
+  const known = ends.get(key);
+  if (known !== undefined) return known;
+  const after = tasks[key]?.after ?? [];
+  const longest =
+    longestOf(after.map((task) => chainTo(task, tasks, before, scanMs, ends))) ?? before;
+  const chain = {
+    totalMs: longest.totalMs + durationMs(key, scanMs),
+    tasks: [...longest.tasks, key],
+  };
+  ends.set(key, chain);
+  return chain;
+}
+
+function longestOf(chains: readonly Chain[]): Chain | undefined {
+  return chains.toSorted((a, b) => b.totalMs - a.totalMs)[0];
+}
+
+/** @throws {AgentError} `ESTIMATE_MISSING` */
+function estimateOf(task: string): Estimate {
+  const estimate = estimates[task];
+  if (estimate === undefined) {
+    throw new AgentError(
+      "ESTIMATE_MISSING",
+      `Cannot plan Phase 1: the task "${task}" has no estimate, add one in phase1-plan.ts`,
+    );
+  }
+  return estimate;
+}
+
+function durationMs(task: string, scanMs: number): number {
+  const { scans, fixedMs } = estimateOf(task);
   return Math.round(scans * scanMs + fixedMs);
 }
