@@ -123,9 +123,9 @@ async function runWorkflow(
   { config }: SupervisorOptions,
   { output, log, stops }: Context,
 ): Promise<number> {
-  const inputOfNewRun = async () => (workflow === "phase1" ? await inputOfPhase1(config) : {});
   const archive = workflow === "phase1" ? config.archive : undefined;
-  const { run, resumed } = await startOrResume(system, workflow, { archive }, inputOfNewRun);
+  const database = config.databaseUrl === undefined ? "embedded" : "external";
+  const { run, resumed } = await startOrResume(system, workflow, { archive, database });
   const { done, total } = run.tasks;
   output.line(
     resumed
@@ -135,7 +135,11 @@ async function runWorkflow(
   output.record({ type: "run", id: run.id, resumed });
   log.info(resumed ? "run continues" : "run begins", { workflow, id: run.id, done, total });
   const view = output.follow(url);
-  const end = await watchRun(system, run.id, view.listener, stops.signal).finally(view.stop);
+  const end = await watchRun(system, run.id, view.listener, {
+    signal: stops.signal,
+    // The node tells of a lost database, and ends when it cannot do without.
+    onLookFailed: (error) => log.info("cannot look at the run, looks again", { id: run.id, error }),
+  }).finally(view.stop);
   const report = await system.phaseReport(run.id);
   const { status, error } = end.workflow;
   log.info("run ended", {
@@ -148,12 +152,6 @@ async function runWorkflow(
   for (const line of summaryLines(end, report?.json, files)) output.line(line);
   output.record({ type: "result", workflow: end.workflow, report: report?.json ?? null, files });
   return exitCodeOf(status, report?.json);
-}
-
-async function inputOfPhase1(config: Config): Promise<{ readonly archive: string }> {
-  if (config.archive !== undefined) return { archive: config.archive };
-  const { ensureSampleArchive } = await import("../sample-archive.ts");
-  return { archive: await ensureSampleArchive(config.dataDir) };
 }
 
 function checkArchiveIsThere({ archive }: Config): void {
@@ -171,7 +169,9 @@ async function checkPortIsFree({ host, port }: Config): Promise<void> {
     probe.once("error", reject);
     probe.listen({ host, port, exclusive: true }, resolve);
   }).catch((error: unknown) => {
-    throw toListenError(host, port, error);
+    const taken = toListenError(host, port, error);
+    if (taken.code !== "PORT_TAKEN") throw taken;
+    throw new Error(`${taken.message} (--port 0 takes a free one)`, { cause: taken });
   });
   await new Promise((resolve) => probe.close(resolve));
 }

@@ -106,6 +106,7 @@ describe("what cannot be done exits with 1", () => {
       ["--port", String(port), "--data-dir", "taken"],
       1,
       `Cannot listen on 127.0.0.1:${port}`,
+      "--port 0 takes a free one",
     );
     server.close();
   });
