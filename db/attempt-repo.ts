@@ -4,7 +4,7 @@
  * @module
  */
 
-import { and, eq, inArray, sql } from "drizzle-orm";
+import { and, asc, eq, inArray, sql } from "drizzle-orm";
 import type { Json } from "../machines/error-code.ts";
 import type { Database } from "./database.ts";
 import { toJsonb } from "./jsonb.ts";
@@ -26,6 +26,13 @@ export interface AttemptKey {
   readonly attempt: number;
 }
 
+export interface TaskTimeRow {
+  readonly key: string;
+  readonly startedAt: Date | null;
+  readonly finishedAt: Date | null;
+  readonly attempt: number;
+}
+
 export interface AttemptRepo {
   read(workflowId: string, taskKey: string): Promise<AttemptRow | undefined>;
   /**
@@ -36,6 +43,8 @@ export interface AttemptRepo {
   definition(hash: string): Promise<Json | undefined>;
   /** Outputs of finished tasks by key; a key that is missing here has none. */
   outputs(workflowId: string, keys: readonly string[]): Promise<ReadonlyMap<string, Json>>;
+  /** Times of all tasks of the run, in the order in which they began; `attempt` is the newest. */
+  times(workflowId: string): Promise<readonly TaskTimeRow[]>;
   /** False when the attempt is no longer the current one: then nothing was written. */
   checkpoint(key: AttemptKey, data: Json): Promise<boolean>;
   /** Which of these attempts lost their right to report. */
@@ -96,6 +105,17 @@ export function createAttemptRepo(db: Database): AttemptRepo {
         );
       return new Map(rows.map(({ key, output }) => [key, (output ?? null) as Json]));
     },
+    times: (workflowId) =>
+      db
+        .select({
+          key: tasks.key,
+          startedAt: tasks.startedAt,
+          finishedAt: tasks.finishedAt,
+          attempt: tasks.attempt,
+        })
+        .from(tasks)
+        .where(eq(tasks.workflowId, workflowId))
+        .orderBy(asc(tasks.startedAt), asc(tasks.key)),
     checkpoint: async ({ workflowId, taskKey, attempt }, data) => {
       const rows = await db.execute(sql`
         update spectra.tasks set checkpoint = ${toJsonb(data)}::jsonb

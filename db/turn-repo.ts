@@ -5,7 +5,7 @@
  */
 
 import { eq, sql } from "drizzle-orm";
-import type { Json } from "../machines/error-code.ts";
+import type { ErrorRecord, Json } from "../machines/error-code.ts";
 import type { JournalDraft, RunState, TaskState } from "../machines/run-turn.ts";
 import type { Database } from "./database.ts";
 import { toJsonb } from "./jsonb.ts";
@@ -71,6 +71,8 @@ export interface TurnRepo {
     runs: readonly CommittedRun[],
     consumed: readonly PendingEvent[],
   ): Promise<readonly Outgoing[]>;
+  /** Takes a run that cannot go on out of the way; its mail stays. False when it is no longer ours. */
+  park(incarnation: string, id: string, epoch: number, error: ErrorRecord): Promise<boolean>;
   /** Puts an event into a run's mailbox; false when its dedupe key is there already. */
   post(workflowId: string, event: Json, dedupeKey: string): Promise<boolean>;
   /** True while the event with this dedupe key has not been applied. */
@@ -97,6 +99,12 @@ export function createTurnRepo(db: Database): TurnRepo {
         .select({ id: mailbox.id })
         .from(mailbox)
         .where(eq(mailbox.dedupeKey, dedupeKey));
+      return rows.length > 0;
+    },
+    park: async (incarnation, id, epoch, error) => {
+      const rows = await db.execute(sql`
+        update spectra.workflows set status = 'parked', error = ${toJsonb(error)}::jsonb
+        where id = ${id} and owner = ${incarnation} and epoch = ${epoch} returning 1`);
       return rows.length > 0;
     },
     outgoing: async (incarnation) => {
@@ -134,6 +142,7 @@ async function pending(db: Database, incarnation: string, limit: number): Promis
     mail as (
       select m.id, m.workflow_id, m.event, m.at from spectra.mailbox m
       join spectra.workflows w on w.id = m.workflow_id and w.owner = ${incarnation}
+        and w.status <> 'parked'
       order by m.id limit ${limit})
     select extract(epoch from clock_timestamp())::float8 * 1000 as now_ms,
       (select extract(epoch from min(t.due_at))::float8 * 1000 from spectra.timers t

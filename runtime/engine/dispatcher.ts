@@ -12,7 +12,7 @@ import type { JobQueue } from "../queue/job-queue.ts";
 import type { OwnedRun } from "./owned-run.ts";
 import type { Dispatch } from "./ownership.ts";
 
-/** Dispatches that wait for the queue at most; beyond it they stay in the outbox until the next claim. */
+/** Dispatches that wait for the queue at most; the reconciler brings what is beyond it. */
 const waitingLimit = 50_000;
 const batchSize = 500;
 const firstPauseMs = 100;
@@ -45,7 +45,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
 
   function dispatch(dispatches: readonly Dispatch[]): void {
     if (waiting.length + dispatches.length > waitingLimit) {
-      log.warn("too many dispatches wait for the queue; the rest stays in the outbox", {
+      log.warn("too many dispatches wait for the queue; the reconciler will bring the rest", {
         waitingLimit,
       });
       return;

@@ -12,16 +12,17 @@
 import type { Log } from "../../actors/ports.ts";
 import { type NodeRepo, nodeLeaseMs } from "../../db/node-repo.ts";
 import type { RunRepo } from "../../db/run-repo.ts";
-import { isDiskFull, rootMessage } from "../../db/server-error.ts";
+import { isDiskFull, isRefusal, rootMessage } from "../../db/server-error.ts";
 import {
   type CommittedRun,
+  type Outgoing,
   OwnershipLostError,
   type PendingEvent,
   type TurnRepo,
 } from "../../db/turn-repo.ts";
 import type { Hold } from "../../machines/admission.ts";
 import { backoffDelayMs } from "../../machines/backoff-delay.ts";
-import type { Json } from "../../machines/error-code.ts";
+import { type Json, toErrorRecord } from "../../machines/error-code.ts";
 import {
   beginTurn,
   type JournalDraft,
@@ -39,6 +40,8 @@ const mailPerTurn = 500;
 /** After a failed turn (the database is away) the next one waits this long, doubling to the limit. */
 const firstPauseMs = 100;
 const longestPauseMs = 2_000;
+/** Refusals of one run's commit in a row before it is parked. */
+const refusalLimit = 3;
 /** The longest that Node's timers are trusted with; a later due time is looked at again. */
 const longestTimerMs = 60_000;
 
@@ -105,27 +108,90 @@ export function createEngine(options: EngineOptions): Engine {
   let tick: NodeJS.Timeout | undefined;
   let dueTimer: NodeJS.Timeout | undefined;
 
+  /** How often in a row the server refused a run's own commit. */
+  const refusals = new Map<string, number>();
+
   /** Opens a turn for each run that has events; runs that are not in memory are loaded first. */
   async function apply(events: readonly PendingEvent[]): Promise<Map<string, Turn>> {
     await ownership.load([...new Set(events.map(({ workflowId }) => workflowId))]);
+    const byRun = new Map<string, PendingEvent[]>();
+    for (const event of events) {
+      byRun.set(event.workflowId, [...(byRun.get(event.workflowId) ?? []), event]);
+    }
     const open = new Map<string, Turn>();
-    for (const { workflowId, event, atMs } of events) {
-      const run = owned.get(workflowId);
-      if (run === undefined) continue;
-      const turn = open.get(workflowId) ?? beginTurn(run.state, run.plan);
-      open.set(workflowId, turn);
+    for (const [id, mail] of byRun) {
+      const run = owned.get(id);
+      if (run !== undefined) open.set(id, applyAll(run, mail));
+    }
+    return open;
+  }
+
+  /** An event that cannot be applied is dropped whole: the others are applied to a fresh turn. */
+  function applyAll(run: OwnedRun, mail: readonly PendingEvent[]): Turn {
+    const turn = beginTurn(run.state, run.plan);
+    for (const entry of mail) {
       try {
-        turn.apply({ ...(event as object), atMs } as RunEvent);
+        turn.apply({ ...(entry.event as object), atMs: entry.atMs } as RunEvent);
       } catch (error) {
-        // A malformed event must not hold up the runs that share the batch.
+        const { event } = entry;
         log.error("workflow engine: dropped an event that cannot be applied", {
-          workflowId,
+          workflowId: run.id,
           event,
           error: String(error),
         });
+        return applyAll(
+          run,
+          mail.filter((other) => other !== entry),
+        );
       }
     }
-    return open;
+    return turn;
+  }
+
+  /** Commits the batch; when the server refuses it, run by run, so that only the offender is held up. */
+  async function commit(batch: readonly TurnOfRun[], applied: readonly PendingEvent[]) {
+    try {
+      return {
+        done: batch,
+        outgoing: await turns.commit(incarnation, batch.map(toCommit), applied),
+      };
+    } catch (error) {
+      if (!isRefusal(error)) throw error;
+      if (batch.length === 1) {
+        for (const { run } of batch) await refuse(run, error);
+        throw error;
+      }
+    }
+    const done: TurnOfRun[] = [];
+    const outgoing: Outgoing[] = [];
+    for (const one of batch) {
+      const mail = applied.filter(({ workflowId }) => workflowId === one.run.id);
+      try {
+        outgoing.push(...(await turns.commit(incarnation, [toCommit(one)], mail)));
+        done.push(one);
+      } catch (error) {
+        if (!isRefusal(error)) throw error;
+        // Memory may be behind the database: it is read again before the next try.
+        stale = true;
+        await refuse(one.run, error);
+      }
+    }
+    return { done, outgoing };
+  }
+
+  /** After the third refusal in a row the run is parked, where people see it. */
+  async function refuse(run: OwnedRun, error: unknown): Promise<void> {
+    const count = (refusals.get(run.id) ?? 0) + 1;
+    refusals.set(run.id, count);
+    if (count < refusalLimit) return;
+    refusals.delete(run.id);
+    owned.delete(run.id);
+    const record = { ...toErrorRecord(error), message: rootMessage(error) };
+    await turns.park(incarnation, run.id, run.epoch, record);
+    log.error("workflow run is parked: its state cannot be stored", {
+      workflowId: run.id,
+      error: record.message,
+    });
   }
 
   async function takeTurn(): Promise<void> {
@@ -139,8 +205,8 @@ export function createEngine(options: EngineOptions): Engine {
     if (batch.length > 0 || events.length > 0) {
       // Mail of a run that is not ours any more belongs to its new owner.
       const applied = events.filter(({ workflowId }) => open.has(workflowId));
-      const outgoing = await turns.commit(incarnation, batch.map(toCommit), applied);
-      perform(batch);
+      const { done, outgoing } = await commit(batch, applied);
+      perform(done);
       const dispatches = outgoing.map(({ outboxId, workflowId, effect }) =>
         ownership.toDispatch(outboxId, workflowId, effect),
       );
@@ -170,6 +236,7 @@ export function createEngine(options: EngineOptions): Engine {
   /** After the commit: memory follows, then the effects that are not in the outbox. */
   function perform(batch: readonly TurnOfRun[]): void {
     for (const { run, turn } of batch) {
+      refusals.delete(run.id);
       run.state = turn.state();
       reindex(run, turn.changed().keys());
       for (const effect of turn.effects()) {

@@ -161,6 +161,7 @@ export function createTaskRunner(options: TaskRunnerOptions): TaskRunner {
             "Cannot checkpoint: a newer attempt has taken over",
           );
         },
+        onTaskTimes: () => attempts.times(call.workflowId),
       });
       if (!timeout.signal.aborted || outcome.type === "succeeded") return outcome;
       const message = `Cannot finish ${call.agent}.${call.action} in time: the limit is ${limitMs} ms`;
@@ -238,8 +239,8 @@ export function createTaskRunner(options: TaskRunnerOptions): TaskRunner {
       await post(job.workflowId, event, `${id}/lost`);
       return;
     }
-    remember(id);
     if (!(await attempts.claim(key, incarnation)) || begun.has(id)) return;
+    remember(id);
     const controller = new AbortController();
     const ended = runAttempt(key, row, controller.signal).finally(() => inHand.delete(id));
     inHand.set(id, { ...key, controller, ended });

@@ -88,6 +88,12 @@ export async function openAttemptContext(
       await services.host.checkpoint(request.id, checkpointData(data));
     },
     lastCheckpoint: call.lastCheckpoint,
+    taskTimes: () =>
+      bounded(services.host.taskTimes(request.id), {
+        what: "times of tasks",
+        timeoutMs: hostCallTimeoutMs,
+        signal,
+      }),
   };
   return {
     ctx,

@@ -17,14 +17,14 @@ export interface AgentPorts {
 /** @param open Hooks of the attempts that run, by attempt id. */
 export function hostMethods(ports: AgentPorts, open: ReadonlyMap<string, AgentCallHooks>): HostApi {
   const { bus, coordination } = ports;
+  const hooksOf = (attemptId: string, doing: string): AgentCallHooks => {
+    const hooks = open.get(attemptId);
+    if (hooks !== undefined) return hooks;
+    throw new AgentError("ATTEMPT_ENDED", `Cannot ${doing}: the attempt has ended`);
+  };
   return {
-    checkpoint: async (attemptId, data) => {
-      const hooks = open.get(attemptId);
-      if (hooks === undefined) {
-        throw new AgentError("ATTEMPT_ENDED", "Cannot checkpoint: the attempt has ended");
-      }
-      await hooks.onCheckpoint(data);
-    },
+    checkpoint: async (attemptId, data) => hooksOf(attemptId, "checkpoint").onCheckpoint(data),
+    taskTimes: async (attemptId) => hooksOf(attemptId, "read times of tasks").onTaskTimes(),
     publish: (topic, body) => bus.publish(topic, body),
     request: (agent, action, input, timeoutMs) => bus.request(agent, action, input, { timeoutMs }),
     createGroup: (id, members) => coordination.createGroup(id, members),

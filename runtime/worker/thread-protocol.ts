@@ -10,6 +10,7 @@ import type {
   AgentOutcome,
   HostFacts,
   Progress,
+  TaskTime,
   VoteResult,
 } from "../../actors/ports.ts";
 import type { DatabaseTarget } from "../../db/client.ts";
@@ -51,6 +52,7 @@ export interface ThreadApi {
 /** What the agent's thread calls in the main thread. */
 export interface HostApi {
   checkpoint(attemptId: string, data: Json): Promise<void>;
+  taskTimes(attemptId: string): Promise<readonly TaskTime[]>;
   publish(topic: string, body: Json): Promise<void>;
   request(agent: string, action: string, input: Json, timeoutMs: number): Promise<Json>;
   createGroup(id: string, members: readonly string[]): Promise<void>;

@@ -295,4 +295,28 @@ describe("engine", () => {
     expect(tasks.find(({ key }) => key === "top")?.attempt).toBe(1);
     expect(tasks.find(({ key }) => key === "left")?.attempt).toBe(2);
   });
+
+  test("parks a run whose state the server refuses, and the others go on", async () => {
+    await using node = await openTestHost({
+      url: database.url,
+      workflows: [diamond],
+      runAgent: add,
+    });
+    const request = { workflow: "diamond", input: { base: 1 }, startPaused: true };
+    const spoilt = await node.workflows.start(request, by);
+    const healthy = await node.workflows.start(request, by);
+    await node.until(spoilt.id, "paused");
+    await node.until(healthy.id, "paused");
+    const [newest] = await database.sql<{ seq: number }[]>`
+      select seq::int as seq from spectra.workflows where id = ${spoilt.id}`;
+    await database.sql`
+      insert into spectra.journal (workflow_id, seq, type, at, actor, payload)
+      values (${spoilt.id}, ${(newest?.seq ?? 0) + 1}, 'planted', now(), 'test', '{}')`;
+    const refused = node.workflows.resume(spoilt.id, by).catch((error: unknown) => error);
+    await node.workflows.resume(healthy.id, by);
+    await node.until(healthy.id, "completed");
+    const parked = await node.until(spoilt.id, "parked");
+    expect(parked.error?.message).toContain("duplicate key");
+    await refused;
+  });
 });
