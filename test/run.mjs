@@ -15,6 +15,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  rmdirSync,
   rmSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -24,19 +25,28 @@ import { checks, runTool } from "../scripts/checks.mjs";
 
 const isCi = process.env["CI"] === "true";
 
-/** What some suites need from the system. A suite needs it when its text, or the support file it imports, names it. */
+/**
+ * What some suites need. A suite needs a part when its text, or the support file it imports, names it.
+ * Programs can be installed; rights are there or not.
+ */
 const parts = [
+  program("redis-server", ["redis-server"], /redis-server|support\/redis/),
+  program(
+    "chromium",
+    ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"],
+    /playwright-core|support\/browser/,
+  ),
   {
-    name: "redis-server",
-    programs: ["redis-server"],
-    packages: ["redis-server"],
-    mark: /redis-server|support\/redis/,
+    name: "root",
+    mark: /support\/accounts/,
+    isThere: isRoot,
+    advice: "this is an ordinary user, and some suites start processes as others",
   },
   {
-    name: "chromium",
-    programs: ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"],
-    packages: ["chromium"],
-    mark: /playwright-core|support\/browser/,
+    name: "may mount",
+    mark: /support\/small-disk/,
+    isThere: mayMount,
+    advice: "only root with the right to mount can make a disk that is full",
   },
 ];
 
@@ -46,7 +56,9 @@ const record = (name, passed) => {
   if (!passed) console.log(`✗ ${name}`);
 };
 
-const missing = parts.filter((part) => !isThere(part) && !(install(part) && isThere(part)));
+const missing = parts.filter(
+  ({ isThere, packages }) => !isThere() && !(packages && install(packages) && isThere()),
+);
 const left = testFiles("test").filter((file) => {
   const text = readFileSync(file, "utf8");
   return missing.some(({ mark }) => mark.test(text));
@@ -68,6 +80,9 @@ function runVitest(args) {
   const folder = mkdtempSync(join(tmpdir(), "spectra-run-"));
   const file = join(folder, "results.json");
   const excluded = left.flatMap((path) => ["--exclude", path]);
+  // With arguments, it may be that every suite they name was left out.
+  if (left.some((path) => args.some((arg) => path.includes(arg))))
+    excluded.push("--passWithNoTests");
   // "default" prints a line per file and the details of each failure.
   const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${file}`];
   const succeeded = runTool(["vitest", "run", ...reporters, ...excluded, ...args]);
@@ -93,9 +108,7 @@ function report() {
   ];
   if (isCi) failures.push(...left.map((file) => `${file} was left out`));
   heading("Summary");
-  for (const { name } of missing) {
-    console.log(`${name} is not installed; on Debian: apt-get install ${name}`);
-  }
+  for (const { name, advice } of missing) console.log(`not there: ${name} (${advice})`);
   for (const file of left) console.log(`left out: ${file}`);
   for (const failure of failures) console.log(`failed: ${failure}`);
   const passed = results.filter((result) => result.passed).length + tests.passed;
@@ -107,11 +120,14 @@ function heading(text) {
   console.log(`\n— ${text}`);
 }
 
-function isThere({ programs }) {
-  return programs.some((program) =>
-    (process.env["PATH"] ?? "")
-      .split(delimiter)
-      .some((folder) => isExecutable(join(folder, program))),
+function program(name, programs, mark) {
+  const advice = `not installed; on Debian: apt-get install ${name}`;
+  return { name, mark, packages: [name], isThere: () => isOnPath(programs), advice };
+}
+
+function isOnPath(programs) {
+  return programs.some((name) =>
+    (process.env["PATH"] ?? "").split(delimiter).some((folder) => isExecutable(join(folder, name))),
   );
 }
 
@@ -124,9 +140,25 @@ function isExecutable(path) {
   }
 }
 
+function isRoot() {
+  return process.getuid?.() === 0;
+}
+
+/** Tried, because root in a container often may not. */
+function mayMount() {
+  if (!isRoot()) return false;
+  const folder = mkdtempSync(join(tmpdir(), "spectra-mount-"));
+  const options = { stdio: "ignore" };
+  const names = ["-t", "tmpfs", "-o", "size=1m", "spectra-test", folder];
+  const mounted = spawnSync("mount", names, options).status === 0;
+  if (mounted) spawnSync("umount", [folder], options);
+  rmdirSync(folder);
+  return mounted;
+}
+
 /** Where this is root on Debian; true when apt-get says that it worked. */
-function install({ packages }) {
-  if (process.getuid?.() !== 0 || !isThere({ programs: ["apt-get"] })) return false;
+function install(packages) {
+  if (!isRoot() || !isOnPath(["apt-get"])) return false;
   heading(`Installing ${packages.join(", ")}`);
   const apt = (...args) =>
     spawnSync("apt-get", ["-qq", "-o", "Dpkg::Use-Pty=0", ...args], {
