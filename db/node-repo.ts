@@ -8,7 +8,7 @@ import { sql } from "drizzle-orm";
 import type { Database } from "./database.ts";
 
 /** A node that has not renewed for this long is dead to the others. */
-export const nodeLeaseMs = 5_000;
+export const nodeLeaseMs = 3_000;
 
 export interface NodeRepo {
   /**

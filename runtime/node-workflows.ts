@@ -10,6 +10,7 @@ import type { Clock, Log } from "../actors/ports.ts";
 import type { Database } from "../db/database.ts";
 import { createViewRepo, type ViewRepo } from "../db/view-repo.ts";
 import { type ConnectionBudget, taskConnections } from "./connection-budget.ts";
+import type { EngineOptions } from "./engine/engine.ts";
 import { isTerminal } from "./engine/owned-run.ts";
 import type { LiveHub } from "./live-hub.ts";
 import { type Monitor, startMonitor } from "./monitor.ts";
@@ -34,7 +35,7 @@ export interface NodeWorkflowsOptions {
   readonly budget: ConnectionBudget;
   readonly definitions: ReadonlyMap<string, AgentDefinition>;
   readonly registered: ReadonlyMap<string, WorkflowDefinition>;
-  readonly onDiskFull: (error: Error) => void;
+  readonly onFatal: EngineOptions["onFatal"];
   /** A run has ended, whichever way. */
   onFinished(workflowId: string): void;
   readonly defaultInput: NonNullable<WorkflowServiceOptions["defaultInput"]>;
@@ -82,7 +83,7 @@ export async function startNodeWorkflows(options: NodeWorkflowsOptions): Promise
       actionConnections: (agent, action) => connectionsOf(definitions, agent, action),
       connections: taskConnections,
     },
-    onDiskFull: options.onDiskFull,
+    onFatal: options.onFatal,
     runAgent: async (call, hooks) => {
       const startedMs = clock.monotonicMs();
       const need = connectionsOf(definitions, call.agent, call.action);

@@ -27,6 +27,7 @@ import { createBus } from "./bus/bus.ts";
 import { createCoordination } from "./bus/coordination.ts";
 import type { Config } from "./config.ts";
 import { agentConnections, createConnectionBudget } from "./connection-budget.ts";
+import type { FatalReason } from "./engine/engine.ts";
 import { createLiveHub } from "./live-hub.ts";
 import { firstThen, startPostgres, untilStopped } from "./node-children.ts";
 import { readNodeId } from "./node-id.ts";
@@ -136,6 +137,12 @@ async function start(
               "Cannot checkpoint: a request over the bus is not a task",
             );
           },
+          onTaskTimes: async () => {
+            throw new AgentError(
+              "NOT_A_TASK",
+              "Cannot read times of tasks: a request over the bus belongs to no run",
+            );
+          },
         }),
       );
       if (outcome.type === "succeeded") return outcome.output;
@@ -191,15 +198,7 @@ async function start(
     budget,
     definitions,
     registered: new Map([phase1, demo].map((definition) => [definition.id, definition])),
-    onDiskFull: (cause) => {
-      const where = postgres === undefined ? "of the database server" : `of ${config.dataDir}`;
-      lose(
-        new Error(
-          `Cannot go on: the disk ${where} is full; free some space there and start again, the run continues where it stopped`,
-          { cause },
-        ),
-      );
-    },
+    onFatal: (reason, cause) => lose(new Error(fatalMessage(reason, config), { cause })),
     onFinished: (workflowId) => {
       // A reservation that this misses ends with its lease.
       coordination.releaseHolder(workflowId).catch((error: unknown) => {
@@ -312,5 +311,17 @@ async function migrate(target: DatabaseTarget): Promise<string> {
       `Cannot use the database ${host}${pathname} of DATABASE_URL: ${message || code}; correct it, or unset DATABASE_URL to use the embedded server`,
       { cause: error },
     );
+  }
+}
+
+function fatalMessage(reason: FatalReason, { dataDir, databaseUrl }: Config): string {
+  const again = "start again, and the run continues where it stopped";
+  switch (reason) {
+    case "disk-full": {
+      const where = databaseUrl === undefined ? `of ${dataDir}` : "of the database server";
+      return `Cannot go on: the disk ${where} is full; free some space there and ${again}`;
+    }
+    case "stuck":
+      return `Cannot go on: the database has not answered for two minutes; look at it and ${again}`;
   }
 }

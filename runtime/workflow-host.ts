@@ -32,7 +32,7 @@ export interface WorkflowHostOptions {
   readonly log: Log;
   readonly random: () => number;
   runAgent(call: AgentCall, hooks: AgentCallHooks): Promise<AgentOutcome>;
-  readonly onDiskFull: EngineOptions["onDiskFull"];
+  readonly onFatal: EngineOptions["onFatal"];
   readonly onTurn: EngineOptions["onTurn"];
   readonly onProgress: TaskRunnerOptions["onProgress"];
 }
@@ -90,7 +90,7 @@ export async function startWorkflowHost(options: WorkflowHostOptions): Promise<W
     random: options.random,
     dispatch: dispatcher.dispatch,
     abort: runner.abort,
-    onDiskFull: options.onDiskFull,
+    onFatal: options.onFatal,
     onTurn: options.onTurn,
   });
   await engine.start();

@@ -40,10 +40,18 @@ const mailPerTurn = 500;
 /** After a failed turn (the database is away) the next one waits this long, doubling to the limit. */
 const firstPauseMs = 100;
 const longestPauseMs = 2_000;
+/**
+ * A database that is away makes a turn fail at once or within the time limits of its connection; a
+ * turn that is still open after this waits for an answer that the driver has lost.
+ */
+const turnLimitMs = 120_000;
 /** Refusals of one run's commit in a row before it is parked. */
 const refusalLimit = 3;
 /** The longest that Node's timers are trusted with; a later due time is looked at again. */
 const longestTimerMs = 60_000;
+
+/** `disk-full`: the database cannot write. `stuck`: a turn neither ended nor failed in its time. */
+export type FatalReason = "disk-full" | "stuck";
 
 export interface EngineOptions {
   readonly incarnation: string;
@@ -57,8 +65,8 @@ export interface EngineOptions {
   /** Performs dispatches; called after their commit, must be idempotent, must not throw. */
   dispatch(dispatches: readonly Dispatch[]): void;
   abort(workflowId: string, taskKey: string, attempt: number): void;
-  /** The database refuses to write because its disk is full: waiting does not help. */
-  onDiskFull(error: Error): void;
+  /** The node cannot go on by waiting; called at most once for each reason and turn. */
+  onFatal(reason: FatalReason, cause?: unknown): void;
   /** After each committed turn of a run, with the keys and outputs of the tasks that changed. */
   onTurn(
     run: OwnedRun,
@@ -276,6 +284,7 @@ export function createEngine(options: EngineOptions): Engine {
   async function loop(): Promise<void> {
     while (again && !stopped) {
       again = false;
+      const watchdog = setTimeout(() => options.onFatal("stuck"), turnLimitMs);
       try {
         if (stale) await ownership.reload();
         stale = false;
@@ -289,6 +298,8 @@ export function createEngine(options: EngineOptions): Engine {
         again = true;
         stale = true;
         await recover(error);
+      } finally {
+        clearTimeout(watchdog);
       }
     }
   }
@@ -298,7 +309,7 @@ export function createEngine(options: EngineOptions): Engine {
       for (const id of error.workflowIds) ownership.drop(id);
       return;
     }
-    if (isDiskFull(error)) options.onDiskFull(error as Error);
+    if (isDiskFull(error)) options.onFatal("disk-full", error);
     if (pauseMs === 0) {
       log.warn("workflow engine: cannot reach the database, waiting", {
         error: rootMessage(error),

@@ -78,7 +78,7 @@ export async function openTestHost(options: {
     log,
     random: () => 0,
     runAgent: options.runAgent,
-    onDiskFull: (error) => void problems.push(`disk full: ${error.message}`),
+    onFatal: (reason) => void problems.push(`fatal: ${reason}`),
     onTurn: () => undefined,
     onProgress: () => undefined,
   });
