@@ -88,6 +88,15 @@ export interface HostFacts {
   readonly redisUrl: string | undefined;
 }
 
+/** When a task of a run began and ended. */
+export interface TaskTime {
+  readonly key: string;
+  readonly startedAt: Date | null;
+  readonly finishedAt: Date | null;
+  /** The newest one, from 1; 0 when none was dispatched yet. */
+  readonly attempt: number;
+}
+
 /** Everything that a capability gets. One object per attempt; useless after the attempt has ended. */
 export interface AgentContext {
   readonly agent: string;
@@ -116,6 +125,11 @@ export interface AgentContext {
   checkpoint(data: Json): Promise<void>;
   /** What the last attempt that reached `checkpoint` stored, or undefined. */
   readonly lastCheckpoint: Json | undefined;
+  /**
+   * Times of all tasks of this workflow run, in the order in which they began.
+   * @throws {AgentError} `NOT_A_TASK` When this is a request over the bus.
+   */
+  taskTimes(): Promise<readonly TaskTime[]>;
 }
 
 /** One attempt of a task, as it is handed to an agent's thread. Structured-cloneable. */
@@ -136,6 +150,8 @@ export interface AgentCallHooks {
   onHeartbeat(progress: Progress | undefined): void;
   /** Durable when it resolves; a rejection reaches the action. */
   onCheckpoint(data: Json): Promise<void>;
+  /** Answers `AgentContext.taskTimes`; a rejection reaches the action. */
+  onTaskTimes(): Promise<readonly TaskTime[]>;
 }
 
 /**

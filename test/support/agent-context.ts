@@ -57,6 +57,8 @@ export function createAgentContext(sql: Sql, overrides: Partial<AgentContext> = 
     coordination: noCoordination,
     host: { dataDir: "/tmp/spectra-test", embeddedDatabase: false, redisUrl: undefined },
     sql,
+    // No engine runs here, so that there are no times.
+    taskTimes: async () => [],
     lastCheckpoint: undefined,
     ...overrides,
     heartbeats,

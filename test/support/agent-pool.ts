@@ -124,6 +124,7 @@ export function recordHooks(overrides: Partial<AgentCallHooks> = {}): RecordedHo
     onCheckpoint: async (data) => {
       checkpoints.push(data);
     },
+    onTaskTimes: async () => [],
     ...overrides,
   };
 }

@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { AgentError, type Json } from "../../../machines/error-code.ts";
 import { capability } from "../../define-agent.ts";
-import type { AgentContext, VoteResult } from "../../ports.ts";
+import type { AgentContext, TaskTime, VoteResult } from "../../ports.ts";
 import {
   createWeekBarrier,
   weekArrivals,
@@ -121,20 +121,12 @@ function resultOf(vote: VoteResult, criteria: PhaseReport["criteria"]): PhaseRep
   return criteria.every((criterion) => criterion.met) ? "accepted" : "accepted_with_misses";
 }
 
-/** Figures from the outputs; times from the engine's own records, where this run has them. */
+/** Figures from the outputs; times from the engine's own records. */
 async function describeTasks(
-  { sql, workflowId }: AgentContext,
+  ctx: AgentContext,
   results: PhaseResults,
 ): Promise<PhaseReport["tasks"]> {
-  const [engine] = await sql<{ present: boolean }[]>`
-    select to_regclass('spectra.tasks') is not null as present`;
-  const times =
-    engine?.present === true
-      ? await sql<{ key: string; attempt: number; durationMs: number | null }[]>`
-          select key, attempt,
-            (extract(epoch from finished_at - started_at) * 1000)::float8 as "durationMs"
-          from spectra.tasks where workflow_id = ${workflowId} order by started_at, key`
-      : [];
+  const times = await ctx.taskTimes();
   const order = times.map((time) => time.key);
   return Object.entries(results as Readonly<Record<string, Json>>)
     .toSorted(([a], [b]) => order.indexOf(a) - order.indexOf(b))
@@ -143,10 +135,16 @@ async function describeTasks(
       return {
         key,
         attempt: time?.attempt ?? null,
-        durationMs: time?.durationMs ?? null,
+        durationMs: durationMsOf(time),
         figures,
       };
     });
+}
+
+/** Null for a task that has not ended, as the review itself. */
+function durationMsOf(time: TaskTime | undefined): number | null {
+  if (time === undefined || time.startedAt === null || time.finishedAt === null) return null;
+  return time.finishedAt.getTime() - time.startedAt.getTime();
 }
 
 /** Each file appears whole or not at all. A later attempt replaces both. */

@@ -127,6 +127,30 @@ test("a checkpoint over 64 KiB is refused, and one that cannot be stored fails t
   });
 });
 
+test("times of tasks come from the main thread as dates, and its refusal reaches the action", async () => {
+  const startedAt = new Date("2024-01-01T00:00:00.000Z");
+  const asked = recordHooks({
+    onTaskTimes: async () => [{ key: "first", startedAt, finishedAt: null, attempt: 2 }],
+  });
+  expect(await run("times", {}, asked)).toEqual({
+    type: "succeeded",
+    output: {
+      times: [
+        { key: "first", startedAt: "2024-01-01T00:00:00.000Z", finishedAt: null, attempt: 2 },
+      ],
+    },
+  });
+  const refused = recordHooks({
+    onTaskTimes: () =>
+      Promise.reject(
+        Object.assign(new Error("belongs to no run"), { code: "NOT_A_TASK", retryable: false }),
+      ),
+  });
+  expect(await run("times", {}, refused)).toMatchObject({
+    error: { message: "belongs to no run", code: "NOT_A_TASK", retryable: false },
+  });
+});
+
 test("bus calls reach the main thread, and its errors come back whole", async () => {
   expect(await run("ask", { agent: "ORACLE" })).toEqual({
     type: "succeeded",

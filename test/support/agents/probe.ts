@@ -136,6 +136,23 @@ export const probe = defineAgent({
         return { last: ctx.lastCheckpoint ?? null };
       },
     }),
+    times: capability({
+      description: "Tells when the tasks of its run began, in ISO form.",
+      input: z.object({}),
+      output: z.object({ times: anything }),
+      connections: 0,
+      run: async (ctx) => {
+        const times = await ctx.taskTimes();
+        return {
+          times: times.map(({ key, startedAt, finishedAt, attempt }) => ({
+            key,
+            startedAt: startedAt?.toISOString() ?? null,
+            finishedAt: finishedAt?.toISOString() ?? null,
+            attempt,
+          })),
+        };
+      },
+    }),
     query: capability({
       description: "Runs SQL; with `fail`, throws after it.",
       input: z.object({ fail: z.boolean().default(false), sleepSeconds: z.number().default(0) }),
