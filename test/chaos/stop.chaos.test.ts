@@ -1,12 +1,11 @@
 /** Stopping: in order, in bounded time, and with nothing left behind, also when the supervisor is killed. */
 
-import { spawnSync } from "node:child_process";
-import { chmod, mkdtemp, rm } from "node:fs/promises";
+import { chmod, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { smallSampleUrl } from "../support/migrated-archive.ts";
-import { newestRun, startSupervisor, tasksOf } from "../support/supervisor.ts";
+import { newestRun, processesOf, startSupervisor, tasksOf } from "../support/supervisor.ts";
 
 let folder: string;
 
@@ -20,10 +19,10 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-/** Processes whose command line names the data folder: the supervisor, its guard, its Postgres. */
-function processesOf(dataDir: string): string[] {
-  const { stdout } = spawnSync("ps", ["-eo", "pid=,args="], { encoding: "utf8" });
-  return stdout.split("\n").filter((line) => line.includes(dataDir));
+/** The last line of the log: the emergency exit at the 10 s deadline leaves none after `stopping`. */
+async function lastLogLine(dataDir: string): Promise<unknown> {
+  const text = await readFile(join(dataDir, "spectra.log"), "utf8");
+  return JSON.parse(text.trimEnd().split("\n").at(-1) ?? "");
 }
 
 describe("supervisor", () => {
@@ -49,6 +48,7 @@ describe("supervisor", () => {
     supervisor.kill("SIGINT");
     expect(await supervisor.exited, supervisor.output()).toBe(130);
     expect(processesOf(dataDir)).toEqual([]);
+    expect(await lastLogLine(dataDir)).toMatchObject({ msg: "stopped", exitCode: 130 });
   });
 
   test("leaves no process when it is killed, and starts again at once on the same folder", async () => {

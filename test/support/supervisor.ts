@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import type { JournalEntry, Page, TaskView, WorkflowView } from "../../runtime/system.ts";
@@ -136,4 +136,10 @@ export async function historyOf(
     if (page.items.length === 0) return entries;
     entries.push(...page.items);
   }
+}
+
+/** Processes whose command line names the data folder: the supervisor, its guard, its Postgres. */
+export function processesOf(dataDir: string): string[] {
+  const { stdout } = spawnSync("ps", ["-eo", "pid=,args="], { encoding: "utf8" });
+  return stdout.split("\n").filter((line) => line.includes(dataDir));
 }
