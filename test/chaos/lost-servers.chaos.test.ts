@@ -1,12 +1,11 @@
 /** Database and queue lost in the middle of Phase 1: the node waits, reconnects, and the phase ends as it should. */
 
-import { execFileSync } from "node:child_process";
-import { mkdir, mkdtemp, rm, statfs, writeFile } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { TaskView } from "../../runtime/system.ts";
-import { sampleUrl, smallSampleUrl } from "../support/migrated-archive.ts";
+import { smallSampleUrl } from "../support/migrated-archive.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 import { startRedis } from "../support/redis.ts";
 import {
@@ -94,44 +93,4 @@ describe("supervisor", () => {
     await redis.stop();
     await database.drop();
   }, 300_000);
-
-  // A small file system of its own needs root.
-  test.runIf(process.getuid?.() === 0)(
-    "says that the disk is full, and continues once there is room",
-    async () => {
-      const disk = join(folder, "disk");
-      await mkdir(disk);
-      execFileSync("mount", ["-t", "tmpfs", "-o", "size=400m,mode=0755", "tmpfs", disk]);
-      try {
-        const dataDir = join(disk, "data");
-        const idle = await startSupervisor(["--data-dir", dataDir]);
-        idle.kill("SIGTERM");
-        await idle.exited;
-        // Enough at first, so that the phase begins; then somebody else takes it.
-        await fill(join(disk, "first"), disk, 150);
-        const args = ["--phase", "1", "--archive", await sampleUrl(), "--data-dir", dataDir];
-        const first = await startSupervisor(args);
-        await untilRunning(first, "database_migration_execution");
-        await fill(join(disk, "second"), disk, 2);
-        expect(await first.exited, first.output()).not.toBe(0);
-        expect(first.output()).toMatch(/disk .*full/i);
-        await rm(join(disk, "second"));
-        await rm(join(disk, "first"));
-        const second = await startSupervisor(args);
-        const { id } = await newestRun(second, "phase1");
-        const before = await second.get<{ status: string }>(`/workflows/${id}`);
-        if (before.status === "failed") await second.post(`/workflows/${id}/retry`);
-        expect(await second.exited, second.output()).toBe(0);
-      } finally {
-        execFileSync("umount", ["-l", disk]);
-      }
-    },
-    300_000,
-  );
 });
-
-/** Leaves `spareMb` of the file system free. */
-async function fill(path: string, disk: string, spareMb: number): Promise<void> {
-  const { bavail, bsize } = await statfs(disk);
-  await writeFile(path, Buffer.alloc(bavail * bsize - spareMb * 2 ** 20));
-}

@@ -6,13 +6,14 @@
  */
 
 import { execFileSync } from "node:child_process";
-import { mkdir, statfs, writeFile } from "node:fs/promises";
+import { statfsSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
 
 export interface SmallDisk extends AsyncDisposable {
   readonly path: string;
   resize(sizeMb: number): void;
-  /** Writes the file `path` so large that this much of the disk stays free. */
-  fill(path: string, spareMb: number): Promise<void>;
+  /** Makes the disk so small that this much stays free, at once: a writer has no time to notice. */
+  squeeze(spareMb: number): void;
 }
 
 /** Creates the folder and mounts the file system there; disposal takes it off again. */
@@ -22,12 +23,13 @@ export async function openSmallDisk(path: string, sizeMb: number): Promise<Small
     execFileSync("mount", ["-t", "tmpfs", "-o", options, "spectra-test", path]);
   };
   mount(`size=${sizeMb}m,mode=0755`);
+  const resize = (newSizeMb: number): void => mount(`remount,size=${newSizeMb}m`);
   return {
     path,
-    resize: (newSizeMb) => mount(`remount,size=${newSizeMb}m`),
-    fill: async (file, spareMb) => {
-      const { bavail, bsize } = await statfs(path);
-      await writeFile(file, Buffer.alloc(bavail * bsize - spareMb * 2 ** 20));
+    resize,
+    squeeze: (spareMb) => {
+      const { blocks, bfree, bsize } = statfsSync(path);
+      resize(Math.ceil(((blocks - bfree) * bsize) / 2 ** 20) + spareMb);
     },
     [Symbol.asyncDispose]: async () => {
       // Lazy: a failed test can leave a process that has a file open here.
