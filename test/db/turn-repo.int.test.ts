@@ -221,6 +221,23 @@ describe("post()", () => {
   });
 });
 
+describe("times()", () => {
+  test("are those of the run's tasks alone, in the order in which they began", async () => {
+    const id = await newRun();
+    await newRun();
+    await turns.commit(me, [firstTurn(await stateOf(id))], []);
+    const startedAt = new Date("2024-01-01T00:00:00.500Z");
+    const finishedAt = new Date("2024-01-01T00:00:02.000Z");
+    await database.sql`
+      update spectra.tasks set started_at = ${startedAt}, finished_at = ${finishedAt}
+      where workflow_id = ${id} and key = 'a'`;
+    expect(await attempts.times(id)).toEqual([
+      { key: "a", startedAt, finishedAt, attempt: 1 },
+      { key: "b", startedAt: null, finishedAt: null, attempt: 0 },
+    ]);
+  });
+});
+
 describe("checkpoint()", () => {
   test("is kept for the running attempt, and refused for any other", async () => {
     const id = await newRun();

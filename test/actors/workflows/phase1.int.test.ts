@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { agentDefinitions } from "../../../actors/agents/registry.ts";
 import { ingestExtra, pickOriginals } from "../../../actors/agents/testbed/extra-messages.ts";
+import type { TaskTime } from "../../../actors/ports.ts";
 import { phase1 } from "../../../actors/workflows/phase1/phase1.ts";
 import { weekArrivals, weekBarrierId } from "../../../actors/workflows/phase1/week-barrier.ts";
 import type { Json } from "../../../machines/error-code.ts";
@@ -203,7 +204,11 @@ test("PROJECTORCHESTRATOR reports the plan and the DIRECTOR its review on the bu
   ]);
 });
 
-async function reviewAgain(id: string, change: (results: Results) => void): Promise<Review> {
+async function reviewAgain(
+  id: string,
+  change: (results: Results) => void,
+  times: readonly TaskTime[] = [],
+): Promise<Review> {
   const results = structuredClone(Object.fromEntries(outputs)) as Results;
   change(results);
   for (const [week, arrivals] of Object.entries(weekArrivals)) {
@@ -213,7 +218,7 @@ async function reviewAgain(id: string, change: (results: Results) => void): Prom
       await system.coordination.arriveAtBarrier(barrier, agent);
     }
   }
-  const ctx = { ...overrides(), workflowId: id };
+  const ctx = { ...overrides(), workflowId: id, taskTimes: async () => times };
   const output = await system.call("DIRECTOR", "conduct_phase1_review", { results } as Json, ctx);
   return output as unknown as Review;
 }
@@ -224,6 +229,22 @@ function meetAll(results: Results): void {
   results["performance_validation"]!["readSpeedup"] = 20;
   results["security_validation"]!["findings"] = [];
 }
+
+test("conduct_phase1_review reports how long each task took, in the order of their beginnings", async () => {
+  const at = (ms: number) => new Date(Date.UTC(2024, 0, 1) + ms);
+  const times = [
+    { key: "phase1_strategic_planning", startedAt: at(0), finishedAt: at(1_500), attempt: 2 },
+    { key: "schema_architecture_design", startedAt: at(2_000), finishedAt: null, attempt: 1 },
+  ];
+  const { report } = await reviewAgain("wf-times", meetAll, times);
+  const taskOf = (key: string) => report.tasks.find((task) => task.key === key);
+  expect(taskOf("phase1_strategic_planning")).toMatchObject({ durationMs: 1_500, attempt: 2 });
+  expect(taskOf("schema_architecture_design")).toMatchObject({ durationMs: null, attempt: 1 });
+  const keys = report.tasks.map((task) => task.key);
+  expect(keys.indexOf("schema_architecture_design")).toBeGreaterThan(
+    keys.indexOf("phase1_strategic_planning"),
+  );
+});
 
 test("conduct_phase1_review accepts a phase that meets all criteria and has no severe finding", async () => {
   const { report } = await reviewAgain("wf-good", meetAll);
