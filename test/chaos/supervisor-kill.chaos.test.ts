@@ -3,17 +3,19 @@
  * archive ends exactly as after an undisturbed run.
  */
 
-import { mkdtemp, rm } from "node:fs/promises";
+import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Sql } from "postgres";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { TaskView } from "../../runtime/system.ts";
 import { smallSampleUrl } from "../support/migrated-archive.ts";
+import { countsOf, reportBelow } from "../support/phase-report.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 import {
   historyOf,
   newestRun,
+  processesOf,
   type SupervisorProcess,
   startSupervisor,
   tasksOf,
@@ -47,9 +49,13 @@ let shaken: TestDatabase;
 beforeAll(async () => {
   archive = await smallSampleUrl(mails);
   folder = await mkdtemp(join(tmpdir(), "spectra-chaos-"));
+  // As root the embedded server runs as nobody, who must be able to pass through.
+  await chmod(folder, 0o755);
   calm = await createTestDatabase();
   shaken = await createTestDatabase();
-}, 120_000);
+  const undisturbed = await start(calm, "calm");
+  expect(await undisturbed.exited, undisturbed.output()).toBe(0);
+}, 180_000);
 
 afterAll(async () => {
   await calm.drop();
@@ -57,10 +63,12 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-function start(database: TestDatabase, name: string): Promise<SupervisorProcess> {
-  return startSupervisor(["--phase", "1", "--archive", archive, "--data-dir", join(folder, name)], {
-    DATABASE_URL: database.url,
-  });
+/** Without a database the supervisor starts its own. */
+function start(database: TestDatabase | undefined, name: string): Promise<SupervisorProcess> {
+  return startSupervisor(
+    ["--phase", "1", "--archive", archive, "--data-dir", join(folder, name)],
+    database === undefined ? {} : { DATABASE_URL: database.url },
+  );
 }
 
 function hasReached(
@@ -119,8 +127,6 @@ async function fingerprint(sql: Sql): Promise<Record<string, unknown>> {
 
 describe("supervisor", () => {
   test("continues Phase 1 after SIGKILL at ten points, and ends as an undisturbed run does", async () => {
-    const undisturbed = await start(calm, "calm");
-    expect(await undisturbed.exited, undisturbed.output()).toBe(0);
     const expected = await fingerprint(calm.sql);
     expect(expected).toMatchObject({
       messages: expected["distinct_messages"],
@@ -142,4 +148,22 @@ describe("supervisor", () => {
     expect(history.map(({ seq }) => seq)).toEqual(history.map((_, index) => index + 1));
     expect(history.some(({ type }) => type === "task.lost")).toBe(true);
   }, 600_000);
+
+  test("continues on its own server after SIGKILL at three points, and leaves no process", async () => {
+    const tasks = [
+      "database_migration_execution",
+      "kanzi_cpp_integration",
+      "deduplication_implementation",
+    ];
+    for (const task of tasks) {
+      const status = await killAt(await start(undefined, "own"), { task, moment: "running" });
+      expect(status, task).toBe("running");
+    }
+    const last = await start(undefined, "own");
+    expect(await last.exited, last.output()).toBe(0);
+    expect(last.output()).toContain("Continuing");
+    const expected = countsOf(await reportBelow(join(folder, "calm")));
+    expect(countsOf(await reportBelow(join(folder, "own")))).toEqual(expected);
+    expect(processesOf(join(folder, "own"))).toEqual([]);
+  }, 300_000);
 });
