@@ -34,8 +34,10 @@ import { isTerminal, type OwnedRun, reindex } from "./owned-run.ts";
 import { createOwnership, type Dispatch } from "./ownership.ts";
 import { dispatchReady, type EngineLimits } from "./scheduler.ts";
 
-/** Renew, claim, and look for mail that another node posted. A third of the lease at most. */
-const tickMs = Math.floor(nodeLeaseMs / 3.4);
+/** Renew the lease, and look for mail that another node posted. A third of the lease. */
+const tickMs = Math.floor(nodeLeaseMs / 3);
+/** An idle node makes few queries: it looks for mail and for runs of dead nodes at every second tick. */
+const ticksPerLook = 2;
 const mailPerTurn = 500;
 /** After a failed turn (the database is away) the next one waits this long, doubling to the limit. */
 const firstPauseMs = 100;
@@ -114,6 +116,7 @@ export function createEngine(options: EngineOptions): Engine {
   /** Claims share memory with turns, so the loop makes them between two turns. */
   let claimDue = false;
   let tick: NodeJS.Timeout | undefined;
+  let ticks = 0;
   let dueTimer: NodeJS.Timeout | undefined;
 
   /** How often in a row the server refused a run's own commit. */
@@ -325,8 +328,10 @@ export function createEngine(options: EngineOptions): Engine {
     } catch (error) {
       log.debug("workflow engine: cannot renew the lease", { error: String(error) });
     }
-    claimDue = true;
-    wake();
+    const isLookDue = ticks % ticksPerLook === 0;
+    ticks += 1;
+    claimDue ||= isLookDue;
+    if (isLookDue || owned.size > 0) wake();
     if (!stopped) tick = setTimeout(() => void maintain(), tickMs);
   }
 

@@ -19,7 +19,7 @@ import type { DatabaseTarget } from "../../db/client.ts";
  * sweeps mark and move it. BullMQ's defaults take 57 s.
  */
 const lockDurationMs = 2_000;
-const stalledIntervalMs = 1_000;
+const stalledIntervalMs = 1_500;
 /** Ours is the only count that may fail a task: BullMQ must never give up on a job by itself. */
 const maxStalledCount = 1_000_000;
 /** How long the server may take for each step of saying goodbye, once no job is in hand. */

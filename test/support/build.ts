@@ -7,6 +7,7 @@
 
 import { spawnSync } from "node:child_process";
 import {
+  cpSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -20,8 +21,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
-const root = fileURLToPath(new URL("../../", import.meta.url));
+/** The checkout, also for the compiled benches in `dist/test/support`. */
+const root = fileURLToPath(new URL("../../", import.meta.url)).replace(/dist[\\/]$/, "");
 const dist = join(root, "dist");
+/** The command line as it is installed. */
+export const builtMain = join(dist, "runtime", "main.js");
 const stamp = join(dist, ".test-build");
 const lock = join(root, "node_modules", ".spectra-build-lock");
 const sources = ["machines", "actors", "runtime", "db", "http", "native", "test/support/agents"];
@@ -54,6 +58,7 @@ async function compile(): Promise<void> {
   });
   // 2: type errors, but everything was emitted; `npm run check` is who reports those.
   if (status !== 0 && status !== 2) throw new Error(`Cannot build for the tests: ${stdout}`);
+  cpSync(join(root, "db/migrations"), join(dist, "db/migrations"), { recursive: true });
   const agents = join(root, "test/support/agents");
   const entries = readdirSync(agents).filter((file) => file.endsWith(".ts"));
   await build({

@@ -6,11 +6,9 @@
 
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { fileURLToPath } from "node:url";
 import type { JournalEntry, Page, TaskView, WorkflowView } from "../../runtime/system.ts";
-import { ensureBuilt } from "./build.ts";
+import { builtMain, ensureBuilt } from "./build.ts";
 
-const main = fileURLToPath(new URL("../../dist/runtime/main.js", import.meta.url));
 const startLimitMs = 60_000;
 
 export interface SupervisorProcess {
@@ -36,7 +34,7 @@ export function spawnSupervisor(
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
 ): StartedProcess {
-  const child = spawn(process.execPath, [main, "supervisor", ...args], {
+  const child = spawn(process.execPath, [builtMain, "supervisor", ...args], {
     stdio: ["ignore", "pipe", "pipe"],
     env: { PATH: process.env["PATH"] ?? "", HOME: process.env["HOME"] ?? "/tmp", ...env },
   });
