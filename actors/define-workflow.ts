@@ -26,7 +26,10 @@ export function output(task: string, path?: string): Ref {
 export type TaskInput = Json | Ref | { readonly [key: string]: TaskInput };
 
 export interface RetryPolicy {
-  /** Runs in all, the first one included. Default 3. */
+  /**
+   * Runs in all, the first one included. Default 5, waiting 0.5, 1, 2 and 4 s: a server that is away
+   * for a few seconds costs no run.
+   */
   readonly attempts: number;
   readonly backoff: "fixed" | "exponential";
   readonly initialMs: number;

@@ -49,10 +49,10 @@ export function compileDefinition(definition: WorkflowDefinition): CompiledDefin
         action,
         after: value.after ?? [],
         priority: value.priority ?? defaultPriority,
-        maxFailures: value.retry?.attempts ?? 3,
+        maxFailures: value.retry?.attempts ?? 5,
         backoff: {
           kind: value.retry?.backoff ?? "exponential",
-          initialMs: value.retry?.initialMs ?? 200,
+          initialMs: value.retry?.initialMs ?? 500,
           maxMs: value.retry?.maxMs ?? 30_000,
         },
         startToCloseMs: value.timeouts?.startToCloseMs ?? defaultStartToCloseMs,

@@ -29,12 +29,21 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
+/** Fails with what the supervisor said when it ends, or gives up a task, before that. */
 async function untilRunning(supervisor: SupervisorProcess, key: string): Promise<void> {
+  let isOver = false;
+  void supervisor.exited.then(() => {
+    isOver = true;
+  });
   const { id } = await newestRun(supervisor, "phase1");
   for (;;) {
+    // While the database is away the API has no answer.
     const tasks: readonly TaskView[] = await tasksOf(supervisor, id).catch(() => []);
     const status = tasks.find((task) => task.key === key)?.status;
     if (status === "running" || status === "succeeded") return;
+    const failed = tasks.find((task) => task.status === "failed");
+    if (isOver || failed !== undefined)
+      throw new Error(`${key} never ran:\n${supervisor.output()}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }
