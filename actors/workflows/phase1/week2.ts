@@ -32,7 +32,6 @@ export const week2: StageDefinition = {
       after: ["storage_layer_adaptation"],
       with: { archive: param("archive") },
       priority: 4,
-      retry: { attempts: 2 },
     },
   },
 };

@@ -37,7 +37,6 @@ export const week3: StageDefinition = {
       after: ["deduplication_implementation"],
       with: { settings },
       priority: 4,
-      retry: { attempts: 2 },
     },
   },
 };

@@ -331,8 +331,8 @@ describe("compileDefinition()", () => {
       action: "add",
       after: [],
       priority: 3,
-      maxFailures: 3,
-      backoff: { kind: "exponential", initialMs: 200, maxMs: 30_000 },
+      maxFailures: 5,
+      backoff: { kind: "exponential", initialMs: 500, maxMs: 30_000 },
       startToCloseMs: 600_000,
       onFailure: "fail",
     });
