@@ -18,7 +18,7 @@ import type { QueueBackend } from "./queue/job-queue.ts";
 import type { WorkflowsPort } from "./system.ts";
 import { journalEntry, liveTask, viewOfRun } from "./views.ts";
 import type { AgentsHandle } from "./worker/agent-pool.ts";
-import { startWorkflowHost, type WorkflowHost } from "./workflow-host.ts";
+import { openWorkflowHost, type WorkflowHost } from "./workflow-host.ts";
 import { createWorkflowService, type WorkflowServiceOptions } from "./workflow-service.ts";
 
 /** Progress of one task is shown at most this often. */
@@ -70,7 +70,7 @@ export async function startNodeWorkflows(options: NodeWorkflowsOptions): Promise
       live.emit(["events", `workflow:${workflowId}`], { type: "task", workflowId, task });
   }
 
-  const host: WorkflowHost = await startWorkflowHost({
+  const host: WorkflowHost = await openWorkflowHost({
     db: options.db,
     nodeId: options.nodeId,
     queue: options.queue,
@@ -135,6 +135,7 @@ export async function startNodeWorkflows(options: NodeWorkflowsOptions): Promise
     runner: host.runner,
     agentTrouble,
   });
+  await host.start();
   return {
     host,
     service,

@@ -20,6 +20,7 @@ import { phase1 } from "../actors/workflows/phase1/phase1.ts";
 import { type DatabaseTarget, openSql } from "../db/client.ts";
 import { openDatabase } from "../db/database.ts";
 import { migrateDatabase } from "../db/migrate.ts";
+import { createViewRepo } from "../db/view-repo.ts";
 import { AgentError } from "../machines/error-code.ts";
 import { totalResources } from "../machines/resource-budget.ts";
 import { acquireDataDirLock } from "../native/data-dir-lock.ts";
@@ -207,7 +208,11 @@ async function start(
     },
     defaultInput: async (workflow, input) => {
       if (workflow !== phase1.id || "archive" in input) return input;
-      return { ...input, archive: config.archive ?? (await ensureSampleArchive(config.dataDir)) };
+      // Who forgets the flag means the archive of the last time, not the sample on top of it.
+      const [last] = await createViewRepo(database.db).runs({ workflow, limit: 1 });
+      const known = (last?.input as { archive?: string } | undefined)?.archive;
+      const archive = config.archive ?? known ?? (await ensureSampleArchive(config.dataDir));
+      return { ...input, archive };
     },
   });
   cleanups.push(() => workflows.stop());

@@ -44,11 +44,13 @@ export interface WorkflowHost {
   readonly runs: RunRepo;
   readonly turns: TurnRepo;
   readonly attempts: AttemptRepo;
+  /** Begins to take turns; what it reports on (`onTurn`) must be ready. */
+  start(): Promise<void>;
   /** Aborts what is in hand, reports it as lost, and gives the lease back. */
   stop(): Promise<void>;
 }
 
-export async function startWorkflowHost(options: WorkflowHostOptions): Promise<WorkflowHost> {
+export async function openWorkflowHost(options: WorkflowHostOptions): Promise<WorkflowHost> {
   const { db, log } = options;
   const incarnation = `${options.nodeId}#${randomUUID().slice(0, 8)}`;
   const runs = createRunRepo(db);
@@ -66,6 +68,19 @@ export async function startWorkflowHost(options: WorkflowHostOptions): Promise<W
     posted: () => engine.wake(),
     onProgress: options.onProgress,
   });
+  const engine = createEngine({
+    incarnation,
+    runs,
+    turns,
+    nodes,
+    limits: options.limits,
+    log,
+    random: options.random,
+    dispatch: (dispatches) => dispatcher.dispatch(dispatches),
+    abort: runner.abort,
+    onFatal: options.onFatal,
+    onTurn: options.onTurn,
+  });
   const queue = await openJobQueue({
     name: `spectra-${placementGroup}-${clusterId.slice(0, 8)}`,
     backend: options.queue,
@@ -80,20 +95,6 @@ export async function startWorkflowHost(options: WorkflowHostOptions): Promise<W
     owned: () => engine.owned(),
     isInHand: runner.isInHand,
   });
-  const engine = createEngine({
-    incarnation,
-    runs,
-    turns,
-    nodes,
-    limits: options.limits,
-    log,
-    random: options.random,
-    dispatch: dispatcher.dispatch,
-    abort: runner.abort,
-    onFatal: options.onFatal,
-    onTurn: options.onTurn,
-  });
-  await engine.start();
   return {
     incarnation,
     engine,
@@ -101,6 +102,7 @@ export async function startWorkflowHost(options: WorkflowHostOptions): Promise<W
     runs,
     turns,
     attempts,
+    start: () => engine.start(),
     stop: async () => {
       await runner.stop();
       await dispatcher.stop();

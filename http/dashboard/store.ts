@@ -194,7 +194,8 @@ export function startStore(): void {
   const finished = computed(() => {
     const { workflow, graph, tasks } = run.value ?? {};
     if (workflow === undefined || !isOver(workflow)) return undefined;
-    // The last task writes the report; before it ran there is none to ask for.
+    // Only phases have a report. The last task writes it; before it ran there is none to ask for.
+    if (!workflow.workflow.startsWith("phase")) return undefined;
     const last = tasks?.get(graph?.stages.at(-1)?.tasks.at(-1) ?? "");
     return last !== undefined && last.attempt > 0 ? workflow.id : undefined;
   });

@@ -6,6 +6,7 @@
 
 import { existsSync } from "node:fs";
 import { createServer } from "node:net";
+import { readDataDirLock } from "../../native/data-dir-lock.ts";
 import { ensureFolder, unwritable } from "../../native/folders.ts";
 import { toListenError } from "../../native/http-host.ts";
 import { type Config, mayUseColour } from "../config.ts";
@@ -162,8 +163,10 @@ function checkArchiveIsThere({ archive }: Config): void {
 }
 
 /** A taken port is told before the database and 17 agents are started for nothing. */
-async function checkPortIsFree({ host, port }: Config): Promise<void> {
+async function checkPortIsFree({ dataDir, host, port }: Config): Promise<void> {
   if (port === 0) return;
+  // Most likely our own supervisor has the port; then the start says so, in better words.
+  if ((await readDataDirLock(dataDir)) !== undefined) return;
   const probe = createServer();
   await new Promise<void>((resolve, reject) => {
     probe.once("error", reject);

@@ -14,7 +14,7 @@ import { migrateDatabase } from "../../db/migrate.ts";
 import { createViewRepo } from "../../db/view-repo.ts";
 import type { QueueBackend } from "../../runtime/queue/job-queue.ts";
 import type { WorkflowsPort, WorkflowView } from "../../runtime/system.ts";
-import { startWorkflowHost, type WorkflowHost } from "../../runtime/workflow-host.ts";
+import { openWorkflowHost, type WorkflowHost } from "../../runtime/workflow-host.ts";
 import { createWorkflowService } from "../../runtime/workflow-service.ts";
 
 export type RunAgent = (call: AgentCall, hooks: AgentCallHooks) => Promise<AgentOutcome>;
@@ -65,7 +65,7 @@ export async function openTestHost(options: {
     warn: (message: string) => void problems.push(message),
     error: (message: string) => void problems.push(message),
   };
-  const host = await startWorkflowHost({
+  const host = await openWorkflowHost({
     db: database.db,
     nodeId: options.nodeId ?? "node-a",
     queue: options.queue ?? { type: "postgres", target },
@@ -82,6 +82,7 @@ export async function openTestHost(options: {
     onTurn: () => undefined,
     onProgress: () => undefined,
   });
+  await host.start();
   const workflows = createWorkflowService({
     incarnation: host.incarnation,
     registered: new Map((options.workflows ?? []).map((workflow) => [workflow.id, workflow])),

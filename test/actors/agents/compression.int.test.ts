@@ -250,11 +250,12 @@ describe("TESTBED.test_compression_performance", () => {
     await check("BODY_MISSING");
   });
 
-  it("fails below the target", async () => {
+  it("says that the target was missed, and measures all the same", async () => {
     const archive = await migrated();
-    await expect(
-      run(testCompressionPerformance, { archive, targetSpaceSaved: 0.99 }),
-    ).rejects.toMatchObject({ code: "COMPRESSION_BELOW_TARGET" });
+    const missed = await run(testCompressionPerformance, { archive, targetSpaceSaved: 0.99 });
+    expect(missed).toMatchObject({ met: false, targetSpaceSaved: 0.99 });
+    const met = await run(testCompressionPerformance, { archive, targetSpaceSaved: 0.01 });
+    expect(met).toMatchObject({ met: true });
   });
 
   it("refuses a source that was not migrated", async () => {
