@@ -10,6 +10,8 @@ export interface Figure {
   readonly values: readonly number[];
   readonly unit: string;
   readonly goal?: { readonly atMost: number } | { readonly atLeast: number };
+  /** Why it is missed, and what would close the gap; shown when it is. */
+  readonly ifMissed?: string;
   /** A limit of the machine, measured in the same run. */
   readonly raw?: { readonly name: string; readonly value: number };
 }
@@ -51,9 +53,15 @@ export function toMarkdown(figures: readonly Figure[]): string {
         : `${raw.name}: ${show(raw.value)}, ratio ${show(median(values) / raw.value)}`;
     return `| ${name} | ${show(median(values))} ${unit} | ${spread} | ${goalText(figure)} | ${metText(figure)} | ${limit} |`;
   });
+  const missed = figures.flatMap((figure) =>
+    isMet(figure) === false && figure.ifMissed !== undefined
+      ? [`Missed, ${figure.name}: ${figure.ifMissed}`]
+      : [],
+  );
   return [
     "| figure | median | min … max | goal | | raw limit in the same run |",
     "|---|---|---|---|---|---|",
     ...rows,
+    ...missed.flatMap((line) => ["", line]),
   ].join("\n");
 }

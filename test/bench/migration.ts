@@ -15,7 +15,7 @@ import { buildLargeArchive } from "../support/sample-archives.ts";
 import { type Figure, median } from "./figure.ts";
 import { startBenchServer } from "./server.ts";
 
-const sizes = [10_000, 200_000] as const;
+const sizes = [10_000, 50_000, 200_000] as const;
 const bodyBytes = 200;
 /** So that the peak shows what is live, not what the collector left for later. */
 const heapMb = 192;
@@ -41,39 +41,45 @@ export async function benchMigration(runs: number): Promise<Figure[]> {
       if (measured.migrated !== size)
         throw new Error(`${measured.migrated} of ${size} were migrated`);
       peaks.get(size)?.push(measured.peakRssMb);
-      if (size !== sizes[1]) continue;
+      if (size !== sizes[2]) continue;
       rates.push(measured.migrated / (measured.durationMs / 1_000));
       raw.push(await rawCopyRate(server.url, size));
     }
   }
   await rm(folder, { recursive: true, force: true });
-  const small = peaks.get(sizes[0]) ?? [];
-  const large = peaks.get(sizes[1]) ?? [];
+  const memory = (size: number) => median(peaks.get(size) ?? []);
+  const [small, middle, large] = sizes;
   return [
     {
-      name: `migration from sqlite, ${sizes[1].toLocaleString("en-US")} messages of up to ${bodyBytes} bytes, verified`,
+      name: `migration from sqlite, ${count(large)} messages of up to ${bodyBytes} bytes, verified`,
       values: rates,
       unit: "messages/s",
       goal: { atLeast: 5_000 },
       raw: { name: "one plain COPY of the same rows", value: median(raw) },
     },
-    {
-      name: `peak memory of the migrating process (heap limit ${heapMb} MB), 10,000 messages`,
-      values: small,
+    ...sizes.map((size) => ({
+      name: `peak memory of the migrating process (heap limit ${heapMb} MB), ${count(size)} messages`,
+      values: peaks.get(size) ?? [],
       unit: "MB",
-    },
+    })),
     {
-      name: `peak memory of the migrating process (heap limit ${heapMb} MB), 200,000 messages`,
-      values: large,
-      unit: "MB",
-    },
-    {
-      name: "memory, 200,000 against 10,000 messages",
-      values: [median(large) / median(small)],
+      name: `memory, ${count(large)} against ${count(middle)} messages`,
+      values: [memory(large) / memory(middle)],
       unit: "×",
-      goal: { atMost: 1.5 },
+      goal: { atMost: 1.2 },
+    },
+    {
+      name: `memory, ${count(large)} against ${count(small)} messages`,
+      values: [memory(large) / memory(small)],
+      unit: "×",
+      goal: { atMost: 1.2 },
+      ifMissed: `${count(small)} messages are a single batch, more keep several batches in flight, each with its garbage; beyond that it does not grow (see the line above). Smaller batches would close it and cost speed.`,
     },
   ];
+}
+
+function count(value: number): string {
+  return value.toLocaleString("en-US");
 }
 
 async function migrateInChild(databaseUrl: string, archiveUrl: string): Promise<Measured> {
