@@ -126,9 +126,10 @@ test("the keyboard reaches a task, opens it, and comes back; the address keeps i
 test("the graph has a list twin with the same tasks", async () => {
   const { id } = await startDemo();
   const page = await open(`/?workflow=${id}`);
+  await page.locator(".node .node-title").first().waitFor();
   const drawn = await page.locator(".node .node-title").allTextContents();
-  expect(drawn.length).toBeGreaterThan(0);
   await page.getByRole("button", { name: "List", exact: true }).click();
+  await page.locator(".task-list .task-title").first().waitFor();
   const listed = await page.locator(".task-list .task-title").allTextContents();
   expect(listed.toSorted()).toEqual(drawn.toSorted());
   expect(new URL(page.url()).searchParams.get("view")).toBe("list");
