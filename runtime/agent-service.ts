@@ -8,7 +8,7 @@ import type { AgentDefinition } from "../actors/define-agent.ts";
 import type { Log } from "../actors/ports.ts";
 import { type Actor, type AgentsPort, type AgentView, RequestError } from "./system.ts";
 import { viewOfAgent } from "./views.ts";
-import type { AgentsHandle } from "./worker/agent-pool.ts";
+import type { AgentsHandle } from "./worker/agent/agent-pool.ts";
 
 export interface AgentServiceOptions {
   readonly definitions: ReadonlyMap<string, AgentDefinition>;

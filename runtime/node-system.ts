@@ -14,7 +14,7 @@ import type { NodeWorkflows } from "./node-workflows.ts";
 import type { QueueBackend } from "./queue/job-queue.ts";
 import type { System, SystemStatus, WorkflowStatus } from "./system.ts";
 import { version } from "./version.ts";
-import type { AgentsHandle } from "./worker/agent-pool.ts";
+import type { AgentsHandle } from "./worker/agent/agent-pool.ts";
 
 /** The task whose output is the phase's report. */
 const reportTask = "phase1_completion_review";

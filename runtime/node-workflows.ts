@@ -17,7 +17,7 @@ import { type Monitor, startMonitor } from "./monitor.ts";
 import type { QueueBackend } from "./queue/job-queue.ts";
 import type { WorkflowsPort } from "./system.ts";
 import { journalEntry, liveTask, viewOfRun } from "./views.ts";
-import type { AgentsHandle } from "./worker/agent-pool.ts";
+import type { AgentsHandle } from "./worker/agent/agent-pool.ts";
 import { openWorkflowHost, type WorkflowHost } from "./workflow-host.ts";
 import { createWorkflowService, type WorkflowServiceOptions } from "./workflow-service.ts";
 

@@ -38,7 +38,7 @@ import type { QueueBackend } from "./queue/job-queue.ts";
 import { ensureSampleArchive } from "./sample-archive.ts";
 import type { System, SystemStatus } from "./system.ts";
 import { viewOfAgent } from "./views.ts";
-import { startAgents } from "./worker/agent-pool.ts";
+import { startAgents } from "./worker/agent/agent-pool.ts";
 
 const migrationsFolder = fileURLToPath(new URL("../db/migrations", import.meta.url));
 const coordinationConnections = 1;

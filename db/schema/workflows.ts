@@ -80,6 +80,8 @@ export const tasks = spectraSchema.table(
     status: text("status").notNull(),
     attempt: integer("attempt").notNull().default(0),
     failures: integer("failures").notNull().default(0),
+    /** Threads that died while they ran it: a poison task is given up after three. */
+    deaths: integer("deaths").notNull().default(0),
     /** Incarnation of the node that runs, or ran, the newest attempt. */
     node: text("node"),
     output: jsonb("output"),

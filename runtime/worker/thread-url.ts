@@ -29,7 +29,7 @@ export function compiledUrl(url: string | URL): string {
 /** Entry of an agent's thread. */
 export function threadEntryUrl(): URL {
   const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
-  return new URL(compiledUrl(new URL(`./agent-thread.${extension}`, import.meta.url)));
+  return new URL(compiledUrl(new URL(`./agent/agent-thread.${extension}`, import.meta.url)));
 }
 
 /** By convention `actors/agents/<lower-case name>/agent.ts` exports the agent's definition. */

@@ -10,7 +10,7 @@ import {
   type AgentsHandle,
   type AgentsOptions,
   startAgents,
-} from "../../runtime/worker/agent-pool.ts";
+} from "../../runtime/worker/agent/agent-pool.ts";
 import { compiledUrl } from "../../runtime/worker/thread-url.ts";
 import { other, probe } from "./agents/probe.ts";
 

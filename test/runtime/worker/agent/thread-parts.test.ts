@@ -1,7 +1,15 @@
 import { expect, test, vi } from "vitest";
-import { enforcement, grantedEnv, heapLimitMb } from "../../../runtime/worker/permissions.ts";
-import { createSampler } from "../../../runtime/worker/sampler.ts";
-import { agentModuleUrl, compiledUrl, threadEntryUrl } from "../../../runtime/worker/thread-url.ts";
+import {
+  enforcement,
+  grantedEnv,
+  heapLimitMb,
+} from "../../../../runtime/worker/agent/permissions.ts";
+import { createSampler } from "../../../../runtime/worker/agent/sampler.ts";
+import {
+  agentModuleUrl,
+  compiledUrl,
+  threadEntryUrl,
+} from "../../../../runtime/worker/thread-url.ts";
 
 const root = new URL("../../../", import.meta.url).href;
 
@@ -34,7 +42,7 @@ test("compiledUrl() maps sources to dist and refuses TypeScript from elsewhere",
   expect(() => compiledUrl("file:///elsewhere/agent.ts")).toThrow(
     expect.objectContaining({ code: "MODULE_NOT_COMPILED" }),
   );
-  expect(threadEntryUrl().href).toBe(`${root}dist/runtime/worker/agent-thread.js`);
+  expect(threadEntryUrl().href).toBe(`${root}dist/runtime/worker/agent/agent-thread.js`);
   expect(agentModuleUrl("HARDWARE-INTEL")).toBe(
     `${root}dist/actors/agents/hardware-intel/agent.js`,
   );

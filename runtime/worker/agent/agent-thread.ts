@@ -6,13 +6,13 @@
 
 import { isMainThread, workerData } from "node:worker_threads";
 import { createActor, fromPromise } from "xstate";
-import type { AgentDefinition } from "../../actors/define-agent.ts";
-import type { AgentOutcome } from "../../actors/ports.ts";
-import { agentThreadMachine } from "../../machines/agent-thread.ts";
-import { AgentError, toErrorRecord } from "../../machines/error-code.ts";
+import type { AgentDefinition } from "../../../actors/define-agent.ts";
+import type { AgentOutcome } from "../../../actors/ports.ts";
+import { agentThreadMachine } from "../../../machines/agent-thread.ts";
+import { AgentError, toErrorRecord } from "../../../machines/error-code.ts";
+import { openCalls } from "../call/calls.ts";
 import { runAttempt } from "./attempt.ts";
 import type { ThreadServices } from "./attempt-context.ts";
-import { openCalls } from "./calls.ts";
 import { loadAgent } from "./load-agent.ts";
 import {
   type AttemptRequest,

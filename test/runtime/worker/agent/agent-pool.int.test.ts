@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { AgentOutcome, AgentState } from "../../../actors/ports.ts";
-import type { Json } from "../../../machines/error-code.ts";
-import { callOf, recordHooks, startTestPool, type TestPool } from "../../support/agent-pool.ts";
-import { ensureBuilt } from "../../support/build.ts";
-import { createTestDatabase, type TestDatabase } from "../../support/postgres.ts";
+import type { AgentOutcome, AgentState } from "../../../../actors/ports.ts";
+import type { Json } from "../../../../machines/error-code.ts";
+import { callOf, recordHooks, startTestPool, type TestPool } from "../../../support/agent-pool.ts";
+import { ensureBuilt } from "../../../support/build.ts";
+import { createTestDatabase, type TestDatabase } from "../../../support/postgres.ts";
 
 let database: TestDatabase;
 let pool: TestPool;

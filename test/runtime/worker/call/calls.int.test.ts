@@ -1,8 +1,8 @@
 import { MessageChannel, type MessagePort } from "node:worker_threads";
 import { createEndpoint, proxy, releaseProxy, wrap } from "comlink";
 import { afterEach, expect, test } from "vitest";
-import { AgentError, type ErrorRecord } from "../../../machines/error-code.ts";
-import { bounded, type Calls, openCalls } from "../../../runtime/worker/calls.ts";
+import { AgentError, type ErrorRecord } from "../../../../machines/error-code.ts";
+import { bounded, type Calls, openCalls } from "../../../../runtime/worker/call/calls.ts";
 
 interface Api {
   add(a: number, b: number): Promise<number>;

@@ -1,19 +1,19 @@
 import { readdirSync } from "node:fs";
 import { afterEach, beforeAll, expect, test } from "vitest";
-import type { AgentsOptions } from "../../../runtime/worker/agent-pool.ts";
+import type { AgentsOptions } from "../../../../runtime/worker/agent/agent-pool.ts";
 import {
   callOf,
   recordHooks,
   startTestPool,
   type TestPool,
   testAgentUrl,
-} from "../../support/agent-pool.ts";
-import { broken } from "../../support/agents/broken.ts";
-import { doomed } from "../../support/agents/doomed.ts";
-import { other, probe } from "../../support/agents/probe.ts";
-import { stuck } from "../../support/agents/stuck.ts";
-import { ensureBuilt } from "../../support/build.ts";
-import { serverUrl } from "../../support/postgres.ts";
+} from "../../../support/agent-pool.ts";
+import { broken } from "../../../support/agents/broken.ts";
+import { doomed } from "../../../support/agents/doomed.ts";
+import { other, probe } from "../../../support/agents/probe.ts";
+import { stuck } from "../../../support/agents/stuck.ts";
+import { ensureBuilt } from "../../../support/build.ts";
+import { serverUrl } from "../../../support/postgres.ts";
 
 let pool: TestPool;
 

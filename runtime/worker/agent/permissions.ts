@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Grant, Permissions } from "../../actors/define-agent.ts";
+import type { Grant, Permissions } from "../../../actors/define-agent.ts";
 
 /** `soft`: a guard against mistakes that code can get around. `none`: declared only. */
 export type Enforcement = "none" | "soft" | "hard";

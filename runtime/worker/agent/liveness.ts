@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Clock } from "../../actors/ports.ts";
+import type { Clock } from "../../../actors/ports.ts";
 
 const checkIntervalMs = 1_000;
 /** Agents do long synchronous work, such as compression: a silent second is no illness. */

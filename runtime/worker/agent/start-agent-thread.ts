@@ -8,20 +8,21 @@
 
 import { totalmem } from "node:os";
 import { MessageChannel, Worker } from "node:worker_threads";
-import type { AgentDefinition } from "../../actors/define-agent.ts";
+import type { AgentDefinition } from "../../../actors/define-agent.ts";
 import type {
   AgentCall,
   AgentCallHooks,
   AgentOutcome,
   Clock,
   HostFacts,
-} from "../../actors/ports.ts";
-import type { RunningChild } from "../../actors/tree/child-spec.ts";
-import type { DatabaseTarget } from "../../db/client.ts";
-import type { ChildExit } from "../../machines/child-table.ts";
-import { createDeferred } from "../../machines/deferred.ts";
-import { AgentError, type ErrorRecord, toErrorRecord } from "../../machines/error-code.ts";
-import { bounded, openCalls } from "./calls.ts";
+} from "../../../actors/ports.ts";
+import type { RunningChild } from "../../../actors/tree/child-spec.ts";
+import type { DatabaseTarget } from "../../../db/client.ts";
+import type { ChildExit } from "../../../machines/child-table.ts";
+import { createDeferred } from "../../../machines/deferred.ts";
+import { AgentError, type ErrorRecord, toErrorRecord } from "../../../machines/error-code.ts";
+import { bounded, openCalls } from "../call/calls.ts";
+import { threadEntryUrl } from "../thread-url.ts";
 import { type AgentPorts, hostMethods } from "./host-methods.ts";
 import { type Liveness, watchLiveness } from "./liveness.ts";
 import { type Env, grantedEnv, heapLimitMb } from "./permissions.ts";
@@ -32,7 +33,6 @@ import {
   type ThreadData,
   type ThreadFrame,
 } from "./thread-protocol.ts";
-import { threadEntryUrl } from "./thread-url.ts";
 
 const defaultStartTimeoutMs = 30_000;
 const defaultShutdownMs = 5_000;

@@ -9,7 +9,7 @@
  * @module
  */
 
-import type { AgentDefinition } from "../../actors/define-agent.ts";
+import type { AgentDefinition } from "../../../actors/define-agent.ts";
 import type {
   AgentCall,
   AgentCallHooks,
@@ -17,16 +17,16 @@ import type {
   AgentState,
   Clock,
   HostFacts,
-} from "../../actors/ports.ts";
-import type { RunningChild } from "../../actors/tree/child-spec.ts";
-import { type Supervisor, startSupervisor } from "../../actors/tree/supervisor.ts";
-import type { DatabaseTarget } from "../../db/client.ts";
-import { AgentError, toErrorRecord } from "../../machines/error-code.ts";
-import type { Intensity } from "../../machines/restart-policy.ts";
+} from "../../../actors/ports.ts";
+import type { RunningChild } from "../../../actors/tree/child-spec.ts";
+import { type Supervisor, startSupervisor } from "../../../actors/tree/supervisor.ts";
+import type { DatabaseTarget } from "../../../db/client.ts";
+import { AgentError, toErrorRecord } from "../../../machines/error-code.ts";
+import type { Intensity } from "../../../machines/restart-policy.ts";
+import { agentModuleUrl, compiledUrl } from "../thread-url.ts";
 import { type AgentSlot, createAgentSlot } from "./agent-slot.ts";
 import type { AgentPorts } from "./host-methods.ts";
 import type { Env } from "./permissions.ts";
-import { agentModuleUrl, compiledUrl } from "./thread-url.ts";
 
 /** With the backoff below, an agent that cannot live gives up after about 20 s. */
 const defaultIntensity: Intensity = { maxRestarts: 10, periodMs: 60_000 };

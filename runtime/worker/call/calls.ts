@@ -6,8 +6,8 @@
 
 import type { MessagePort } from "node:worker_threads";
 import { expose, type Remote, wrap } from "comlink";
-import { createDeferred } from "../../machines/deferred.ts";
-import { AgentError, type ErrorRecord } from "../../machines/error-code.ts";
+import { createDeferred } from "../../../machines/deferred.ts";
+import { AgentError, type ErrorRecord } from "../../../machines/error-code.ts";
 import { hardenPort } from "./hardened-endpoint.ts";
 import { installWireErrors } from "./wire-error.ts";
 

@@ -4,8 +4,8 @@
  * @module
  */
 
-import type { AgentCallHooks, BusPort, CoordinationPort, Log } from "../../actors/ports.ts";
-import { AgentError } from "../../machines/error-code.ts";
+import type { AgentCallHooks, BusPort, CoordinationPort, Log } from "../../../actors/ports.ts";
+import { AgentError } from "../../../machines/error-code.ts";
 import type { HostApi } from "./thread-protocol.ts";
 
 export interface AgentPorts {

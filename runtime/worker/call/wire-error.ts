@@ -5,7 +5,7 @@
  */
 
 import { transferHandlers } from "comlink";
-import { type ErrorRecord, toErrorRecord } from "../../machines/error-code.ts";
+import { type ErrorRecord, toErrorRecord } from "../../../machines/error-code.ts";
 
 /** An `Error` that carries the record's `name`, `code`, `retryable`, `stack` and `cause`. */
 export function reviveError(record: ErrorRecord): Error {

@@ -4,8 +4,8 @@
  * @module
  */
 
-import type { AgentDefinition } from "../../actors/define-agent.ts";
-import { AgentError } from "../../machines/error-code.ts";
+import type { AgentDefinition } from "../../../actors/define-agent.ts";
+import { AgentError } from "../../../machines/error-code.ts";
 
 /**
  * Imports the module and returns the definition named `agentName` among its exports,

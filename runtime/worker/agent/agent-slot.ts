@@ -6,10 +6,10 @@
  */
 
 import { createActor, waitFor } from "xstate";
-import type { AgentCall, AgentCallHooks, AgentOutcome, AgentState } from "../../actors/ports.ts";
-import { type AgentStatus, agentLifecycleMachine } from "../../machines/agent-lifecycle.ts";
-import { AgentError, type ErrorRecord, toErrorRecord } from "../../machines/error-code.ts";
-import { bounded } from "./calls.ts";
+import type { AgentCall, AgentCallHooks, AgentOutcome, AgentState } from "../../../actors/ports.ts";
+import { type AgentStatus, agentLifecycleMachine } from "../../../machines/agent-lifecycle.ts";
+import { AgentError, type ErrorRecord, toErrorRecord } from "../../../machines/error-code.ts";
+import { bounded } from "../call/calls.ts";
 import type { AgentThread, AgentThreadOptions } from "./start-agent-thread.ts";
 import { startAgentThread } from "./start-agent-thread.ts";
 import type { AttemptRequest } from "./thread-protocol.ts";

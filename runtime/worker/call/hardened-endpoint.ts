@@ -12,7 +12,7 @@
 
 import type { MessagePort } from "node:worker_threads";
 import type { Endpoint } from "comlink";
-import { type ErrorRecord, toErrorRecord } from "../../machines/error-code.ts";
+import { type ErrorRecord, toErrorRecord } from "../../../machines/error-code.ts";
 import { thrownAnswer } from "./wire-error.ts";
 
 export interface HardenedPort {

@@ -4,10 +4,10 @@
  * @module
  */
 
-import type { AgentDefinition, Capability } from "../../actors/define-agent.ts";
-import type { AgentOutcome } from "../../actors/ports.ts";
-import { AgentError, type Json, toErrorRecord } from "../../machines/error-code.ts";
-import { checkJson } from "../../machines/json.ts";
+import type { AgentDefinition, Capability } from "../../../actors/define-agent.ts";
+import type { AgentOutcome } from "../../../actors/ports.ts";
+import { AgentError, type Json, toErrorRecord } from "../../../machines/error-code.ts";
+import { checkJson } from "../../../machines/json.ts";
 import { type AttemptContext, openAttemptContext, type ThreadServices } from "./attempt-context.ts";
 import type { AttemptRequest } from "./thread-protocol.ts";
 

@@ -14,11 +14,11 @@ import type {
   HostFacts,
   Log,
   Progress,
-} from "../../actors/ports.ts";
-import type { DatabaseTarget } from "../../db/client.ts";
-import { AgentError, type Json } from "../../machines/error-code.ts";
-import { checkJson } from "../../machines/json.ts";
-import { bounded } from "./calls.ts";
+} from "../../../actors/ports.ts";
+import type { DatabaseTarget } from "../../../db/client.ts";
+import { AgentError, type Json } from "../../../machines/error-code.ts";
+import { checkJson } from "../../../machines/json.ts";
+import { bounded } from "../call/calls.ts";
 import { createSampler } from "./sampler.ts";
 import type { AttemptRequest, HostApi, LogLevel, ThreadFrame } from "./thread-protocol.ts";
 
@@ -144,7 +144,7 @@ async function lazySql(
 ): Promise<LazySql> {
   const { agent, action } = request.call;
   // Imported before the first use, because `get` cannot wait; costs nothing where no SQL is needed.
-  const openSql = connections === 0 ? undefined : (await import("../../db/client.ts")).openSql;
+  const openSql = connections === 0 ? undefined : (await import("../../../db/client.ts")).openSql;
   let sql: Sql | undefined;
   let ended = false;
   let cutTimer: NodeJS.Timeout | undefined;

@@ -12,9 +12,9 @@ import type {
   Progress,
   TaskTime,
   VoteResult,
-} from "../../actors/ports.ts";
-import type { DatabaseTarget } from "../../db/client.ts";
-import type { Json } from "../../machines/error-code.ts";
+} from "../../../actors/ports.ts";
+import type { DatabaseTarget } from "../../../db/client.ts";
+import type { Json } from "../../../machines/error-code.ts";
 
 /** `workerData` of an agent's thread. */
 export interface ThreadData {
