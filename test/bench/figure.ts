@@ -50,7 +50,7 @@ export function toMarkdown(figures: readonly Figure[]): string {
     const limit =
       raw === undefined
         ? "–"
-        : `${raw.name}: ${show(raw.value)}, ratio ${show(median(values) / raw.value)}`;
+        : `${raw.name}: ${show(raw.value)}${unit === "×" ? "" : `, ratio ${show(median(values) / raw.value)}`}`;
     return `| ${name} | ${show(median(values))} ${unit} | ${spread} | ${goalText(figure)} | ${metText(figure)} | ${limit} |`;
   });
   const missed = figures.flatMap((figure) =>

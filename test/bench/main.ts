@@ -7,25 +7,47 @@
 import { writeFile } from "node:fs/promises";
 import { availableParallelism, cpus, totalmem } from "node:os";
 import { parseArgs } from "node:util";
-import { type Figure, isMet, toMarkdown } from "./figure.ts";
+import { benchEvents } from "./actors/events.ts";
+import { type Figure, isMet, median, toMarkdown } from "./figure.ts";
 import { benchMigration } from "./migration.ts";
 import { benchQueue } from "./queue.ts";
 import { benchPhase, benchStart } from "./supervisor-runs.ts";
 
-const benches: Readonly<Record<string, (runs: number) => Promise<Figure[]>>> = {
-  start: benchStart,
-  phase: benchPhase,
-  migration: benchMigration,
-  queue: benchQueue,
+type Benches = Readonly<Record<string, (runs: number) => Promise<Figure[]>>>;
+
+const suites: Readonly<
+  Record<string, { readonly benches: Benches; readonly page: string; readonly command: string }>
+> = {
+  node: {
+    benches: {
+      start: benchStart,
+      phase: benchPhase,
+      migration: benchMigration,
+      queue: benchQueue,
+    },
+    page: "docs/benchmarks.md",
+    command: "npm run bench",
+  },
+  actors: {
+    benches: { events: benchEvents },
+    page: "docs/benchmarks-actors.md",
+    command: "npm run bench:actors",
+  },
 };
 
 const { values: flags } = parseArgs({
   options: {
+    suite: { type: "string", default: "node" },
     runs: { type: "string", default: "3" },
     only: { type: "string" },
+    json: { type: "string" },
     write: { type: "boolean", default: false },
   },
 });
+const suite = suites[flags.suite];
+if (suite === undefined)
+  throw new Error(`There is no suite "${flags.suite}": ${Object.keys(suites).join(", ")}`);
+const { benches } = suite;
 const runs = Number(flags.runs);
 const chosen = flags.only === undefined ? Object.keys(benches) : [flags.only];
 const figures: Figure[] = [];
@@ -37,13 +59,21 @@ for (const name of chosen) {
   figures.push(...(await bench(runs)));
 }
 const machine = `${availableParallelism()} cores of ${cpus()[0]?.model ?? "unknown"}, ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.version}`;
-const page = `# Benchmarks
+const page = `# Benchmarks${flags.suite === "node" ? "" : " of the actor runtime"}
 
-Made by \`npm run bench -- --runs ${runs} --write\` on ${machine}. The machine is shared: read ratios and medians.
+Made by \`${suite.command} -- --runs ${runs} --write\` on ${machine}. The machine is shared: read ratios and medians.
 
 ${toMarkdown(figures)}
 `;
 console.log(page);
-if (flags.write) await writeFile("docs/benchmarks.md", page);
+if (flags.write) await writeFile(suite.page, page);
+if (flags.json !== undefined) {
+  const rows = figures.map((figure) => ({
+    ...figure,
+    median: median(figure.values),
+    met: isMet(figure) ?? null,
+  }));
+  await writeFile(flags.json, `${JSON.stringify({ machine, runs, figures: rows }, null, 2)}\n`);
+}
 if (figures.some((figure) => isMet(figure) === false))
   console.error("Some goals were missed, see above");

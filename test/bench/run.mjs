@@ -4,6 +4,8 @@
  * `npm run bench -- --runs 5`   runs of each figure (default 3), medians are printed
  * `npm run bench -- --only migration`   one bench: start, phase, migration, queue
  * `npm run bench -- --write`   also writes docs/benchmarks.md
+ * `npm run bench -- --json FILE`   also writes the figures as JSON
+ * `npm run bench:actors`   the same for the actor runtime; writes docs/benchmarks-actors.md
  *
  * @module
  */
