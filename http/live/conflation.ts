@@ -43,6 +43,7 @@ export function conflationKey(body: LiveBody): string | undefined {
       return "system";
     case "journal":
     case "message":
+    case "inspection":
       return undefined;
   }
 }
