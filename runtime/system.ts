@@ -204,7 +204,7 @@ export type InspectionMode = "off" | "sampled" | "lossless";
 /** An actor took one event. Payloads are redacted and cut. */
 export interface InspectedTransition {
   readonly address: string;
-  /** `<address>/<sessionId>`: unique over threads. */
+  /** `<address>#<n>/<sessionId>`: unique over threads and their incarnations. */
   readonly session: string;
   /** Per session, from 1; a hole means frames that were sampled away or dropped. */
   readonly seq: number;
@@ -216,6 +216,8 @@ export interface InspectedTransition {
   readonly actions: readonly string[];
   /** Event types of the microsteps. */
   readonly microsteps: readonly string[];
+  /** Session of the actor that sent the event, where one did. */
+  readonly source?: string;
 }
 
 export interface InspectionStatus {

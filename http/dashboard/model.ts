@@ -110,6 +110,7 @@ function applyBody(model: Model, body: LiveBody, workflowId: string | undefined)
     case "journal":
       return body.workflowId === workflowId ? addJournal(model, [body.entry]) : model;
     case "message":
+    case "inspection":
       return model;
   }
 }
