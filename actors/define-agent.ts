@@ -6,6 +6,7 @@
  */
 
 import type { z } from "zod";
+import { agentProblems } from "./agent-shape.ts";
 import type { AgentContext } from "./ports.ts";
 
 /** Deno's permission descriptor for a worker: true, false, "inherit", or a list of grants. */
@@ -24,7 +25,7 @@ export interface Permissions {
 
 export interface CapabilityOptions<I extends z.ZodType, O extends z.ZodType> {
   /** One sentence for people: what the action really does. */
-  readonly description: string;
+  readonly description?: string;
   readonly input: I;
   readonly output: O;
   /** Postgres connections that one run needs at most (0 to 4). Default 1. The scheduler counts them. */
@@ -50,7 +51,7 @@ export function capability<I extends z.ZodType, O extends z.ZodType>(
 ): Capability {
   const { compensate } = options;
   return {
-    description: options.description,
+    description: options.description ?? "",
     input: options.input,
     output: options.output,
     connections: options.connections ?? 1,
@@ -63,7 +64,14 @@ export function capability<I extends z.ZodType, O extends z.ZodType>(
   };
 }
 
-export interface AgentDefinition {
+/** What others need to know of an action. */
+export interface CapabilityCard {
+  readonly description: string;
+  readonly connections: number;
+}
+
+/** All of an agent but its code: what the main thread keeps of one that it must not import. */
+export interface AgentCard {
   /** Upper case, letters, digits and hyphens: `HARDWARE-INTEL`. */
   readonly name: string;
   readonly category: string;
@@ -77,27 +85,46 @@ export interface AgentDefinition {
   /** Agents whose work this one builds on; shown in the dashboard. */
   readonly dependsOn: readonly string[];
   /** By action name, as in `AGENT.action`. */
+  readonly capabilities: Readonly<Record<string, CapabilityCard>>;
+}
+
+export interface AgentDefinition extends AgentCard {
   readonly capabilities: Readonly<Record<string, Capability>>;
 }
 
-/** Checks and returns the definition. @throws {TypeError} When a field is malformed. */
-export function defineAgent(definition: AgentDefinition): AgentDefinition {
-  if (!/^[A-Z][A-Z0-9-]*$/.test(definition.name)) {
-    throw new TypeError(
-      `Cannot define agent "${definition.name}": a name is upper case letters, digits and hyphens`,
-    );
+/** An agent as it is written: what may be left out has a default. */
+export interface AgentOptions {
+  /** Upper case, letters, digits and hyphens: `HARDWARE-INTEL`. */
+  readonly name: string;
+  /** Default `custom`. */
+  readonly category?: string;
+  readonly description?: string;
+  readonly skills?: readonly string[];
+  /** Tasks that may run at once, 1 to 100. Default 1. */
+  readonly concurrency?: number;
+  /** Default half a core and 256 MB. */
+  readonly resources?: { readonly cpu: number; readonly memoryMb: number };
+  /** Default: none. */
+  readonly permissions?: Permissions;
+  readonly dependsOn?: readonly string[];
+  /** By action name: lower case letters, digits and underscores. */
+  readonly capabilities: Readonly<Record<string, Capability>>;
+}
+
+/** Checks and completes the definition. @throws {TypeError} Naming each field that is malformed or unknown. */
+export function defineAgent(options: AgentOptions): AgentDefinition {
+  const problems = agentProblems(options);
+  if (problems.length > 0) {
+    throw new TypeError(`Cannot define agent "${String(options?.name)}": ${problems.join("; ")}`);
   }
-  if (!Number.isInteger(definition.concurrency) || definition.concurrency < 1) {
-    throw new TypeError(
-      `Cannot define agent "${definition.name}": concurrency is ${definition.concurrency}, must be a whole number from 1`,
-    );
-  }
-  for (const [action, { connections }] of Object.entries(definition.capabilities)) {
-    if (!Number.isInteger(connections) || connections < 0 || connections > 4) {
-      throw new TypeError(
-        `Cannot define agent "${definition.name}": ${action} asks for ${connections} connections, 0 to 4 are possible`,
-      );
-    }
-  }
-  return definition;
+  return {
+    category: "custom",
+    description: "",
+    skills: [],
+    concurrency: 1,
+    resources: { cpu: 0.5, memoryMb: 256 },
+    permissions: {},
+    dependsOn: [],
+    ...options,
+  };
 }

@@ -4,14 +4,14 @@
  * @module
  */
 
-import type { AgentDefinition } from "../actors/define-agent.ts";
+import type { AgentCard } from "../actors/define-agent.ts";
 import type { Log } from "../actors/ports.ts";
 import { type Actor, type AgentsPort, type AgentView, RequestError } from "./system.ts";
 import { viewOfAgent } from "./views.ts";
 import type { AgentsHandle } from "./worker/agent/agent-pool.ts";
 
 export interface AgentServiceOptions {
-  readonly definitions: ReadonlyMap<string, AgentDefinition>;
+  readonly definitions: ReadonlyMap<string, AgentCard>;
   readonly agents: AgentsHandle;
   readonly log: Log;
   /** An agent may take tasks again. */

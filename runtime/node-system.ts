@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { AgentDefinition } from "../actors/define-agent.ts";
+import type { AgentCard } from "../actors/define-agent.ts";
 import type { Log } from "../actors/ports.ts";
 import type { Supervisor } from "../actors/tree/supervisor.ts";
 import type { Json } from "../machines/error-code.ts";
@@ -28,7 +28,7 @@ export interface NodeSystemOptions {
   readonly root: Supervisor;
   readonly agents: AgentsHandle;
   readonly workflows: NodeWorkflows;
-  readonly definitions: ReadonlyMap<string, AgentDefinition>;
+  readonly definitions: ReadonlyMap<string, AgentCard>;
   readonly log: Log;
   readonly isStopping: () => boolean;
   readonly server: () => SystemStatus["server"];

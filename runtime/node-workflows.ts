@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { AgentDefinition } from "../actors/define-agent.ts";
+import type { AgentCard } from "../actors/define-agent.ts";
 import type { WorkflowDefinition } from "../actors/define-workflow.ts";
 import type { Clock, Log } from "../actors/ports.ts";
 import type { Database } from "../db/database.ts";
@@ -33,7 +33,7 @@ export interface NodeWorkflowsOptions {
   readonly live: LiveHub;
   readonly agents: AgentsHandle;
   readonly budget: ConnectionBudget;
-  readonly definitions: ReadonlyMap<string, AgentDefinition>;
+  readonly definitions: ReadonlyMap<string, AgentCard>;
   readonly registered: ReadonlyMap<string, WorkflowDefinition>;
   readonly onFatal: EngineOptions["onFatal"];
   /** A run has ended, whichever way. */
@@ -51,7 +51,7 @@ export interface NodeWorkflows {
 
 /** What an action declares; 1 for an unknown one, which will be refused by its agent. */
 export function connectionsOf(
-  definitions: ReadonlyMap<string, AgentDefinition>,
+  definitions: ReadonlyMap<string, AgentCard>,
   agent: string,
   action: string,
 ): number {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { AgentDefinition } from "../actors/define-agent.ts";
+import type { AgentCard } from "../actors/define-agent.ts";
 import type { TaskDefinition, WorkflowDefinition } from "../actors/define-workflow.ts";
 import type { AgentState, Progress } from "../actors/ports.ts";
 import type { JournalRow, RunRow, TaskRow } from "../db/view-repo.ts";
@@ -148,7 +148,7 @@ export function graphOf(definition: WorkflowDefinition, rows: readonly TaskRow[]
   };
 }
 
-export function viewOfAgent(definition: AgentDefinition, state: AgentState | undefined): AgentView {
+export function viewOfAgent(definition: AgentCard, state: AgentState | undefined): AgentView {
   const finished = (state?.succeeded ?? 0) + (state?.failed ?? 0);
   return {
     name: definition.name,

@@ -5,7 +5,7 @@
  */
 
 import { createHash } from "node:crypto";
-import type { AgentDefinition } from "../../actors/define-agent.ts";
+import type { AgentCard } from "../../actors/define-agent.ts";
 import type { TaskDefinition, WorkflowDefinition } from "../../actors/define-workflow.ts";
 import { toJsonb } from "../../db/jsonb.ts";
 import type { Json } from "../../machines/error-code.ts";
@@ -34,7 +34,7 @@ export interface CompiledDefinition {
   readonly plan: RunPlan;
 }
 
-export type FindAgent = (name: string) => AgentDefinition | undefined;
+export type FindAgent = (name: string) => AgentCard | undefined;
 
 /** Compiles without checking against the agents: for a stored definition, which was checked before. */
 export function compileDefinition(definition: WorkflowDefinition): CompiledDefinition {
