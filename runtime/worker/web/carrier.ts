@@ -4,19 +4,23 @@
  *     Worker (events, queueing, Deno's semantics) ── Carrier ── thread | Node process | Deno process
  *
  * A carrier moves values and reports facts; it knows nothing of event targets or supervision.
+ * In Node's threads and processes the other end is `scope.ts`, which speaks `frames.ts`;
+ * a Deno process has its own scope, so its carrier may speak anything.
  *
  * @module
  */
 
-import type { Transferable } from "node:worker_threads";
+import type { MessagePort, Transferable } from "node:worker_threads";
 import type { ErrorRecord } from "../../../machines/error-code.ts";
 import type { PermissionSet } from "../../../machines/permissions.ts";
 
 export type Isolation = "thread" | "process" | "deno";
 
 export interface CarrierOptions {
-  /** Absolute `file:` or `data:` URL of the root module; JavaScript, or TypeScript that the carrier can strip. */
+  /** What `self.location` shows: absolute `file:`, `data:`, `blob:` or `http(s):` URL of the root module. */
   readonly url: string;
+  /** What is imported instead of `url`, once it is known: text of a blob as a `data:` URL, compiled TypeScript. */
+  readonly root?: Promise<string>;
   readonly name: string;
   /** Effective, already computed by `childPermissions`. */
   readonly permissions: PermissionSet;
@@ -24,6 +28,8 @@ export interface CarrierOptions {
   readonly env: Readonly<Record<string, string>>;
   /** Limit of the old generation in MiB. Default: Node's own. */
   readonly heapLimitMb?: number;
+  /** Gets what the worker prints. Default: it goes where the parent's output goes. */
+  readonly print?: (text: string, stream: "stdout" | "stderr") => void;
 }
 
 /** An error that ended the worker, as Deno's `ErrorEvent` tells it. */
@@ -55,7 +61,7 @@ export interface LoopFigures {
   readonly turns: number;
   /** Newest event-loop delay, in ms. */
   readonly lagMs: number;
-  /** CPU time of the worker so far, in ms. */
+  /** Time that the worker's loop was busy so far, in ms: its CPU time, as long as it does not wait synchronously. */
   readonly cpuMs: number;
   /** Heap and array buffers in use, in bytes. */
   readonly heapBytes: number;

@@ -1,0 +1,43 @@
+/**
+ * Tells an error as Deno's `ErrorEvent` does.
+ *
+ * @module
+ */
+
+import { inspect } from "node:util";
+import { toErrorRecord } from "../../../machines/error-code.ts";
+import type { WorkerFault } from "./carrier.ts";
+
+/** `at f (file:///a.js:1:2)`, `at file:///a.js:1:2`, `at async data:…:1:2` */
+const framePlace = /^\s*at (?:.*? \()?(.+?):(\d+):(\d+)\)?$/;
+/** Frames of Node and of the scope itself say nothing to who reads the event. */
+const ownFrame = /^(?:node:|.*\/runtime\/worker\/web\/)/;
+
+export function faultOf(thrown: unknown, kind: WorkerFault["kind"]): WorkerFault {
+  const place = kind === "load" ? nowhere : placeOf(thrown);
+  const how =
+    kind === "load" ? "" : kind === "unhandled-rejection" ? "Uncaught (in promise) " : "Uncaught ";
+  return { message: `${how}${textOf(thrown)}`, ...place, error: toErrorRecord(thrown), kind };
+}
+
+const nowhere = { filename: "", lineno: 0, colno: 0 } as const;
+
+function placeOf(thrown: unknown): Pick<WorkerFault, "filename" | "lineno" | "colno"> {
+  const stack = thrown instanceof Error ? thrown.stack : undefined;
+  for (const line of typeof stack === "string" ? stack.split("\n") : []) {
+    const [, filename, lineno, colno] = framePlace.exec(line) ?? [];
+    if (filename === undefined || ownFrame.test(filename)) continue;
+    return { filename, lineno: Number(lineno), colno: Number(colno) };
+  }
+  return nowhere;
+}
+
+/** Code of the worker may have made any of this throw. */
+function textOf(thrown: unknown): string {
+  try {
+    if (!(thrown instanceof Error)) return inspect(thrown);
+    return thrown.message === "" ? thrown.name : `${thrown.name}: ${thrown.message}`;
+  } catch {
+    return Object.prototype.toString.call(thrown);
+  }
+}

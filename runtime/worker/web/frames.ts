@@ -1,0 +1,46 @@
+/**
+ * What crosses between a carrier and the scope in the worker, and the worker's end of that way.
+ * All of it can be cloned, and is plain JSON but for `message` (and `load.permissions`, which is JSON too).
+ *
+ * @module
+ */
+
+import type { MessagePort, Transferable } from "node:worker_threads";
+import type { PermissionSet } from "../../../machines/permissions.ts";
+import type { LoopFigures, WorkerFault } from "./carrier.ts";
+
+/** From parent to worker. */
+export type ParentFrame =
+  | {
+      readonly type: "load";
+      /** What to import. */
+      readonly root: string;
+      /** `self.location`. */
+      readonly location: string;
+      readonly name: string;
+      readonly permissions: PermissionSet;
+    }
+  | MessageFrame;
+
+/** From worker to parent. `figures` only where there is no shared memory. */
+export type ScopeFrame =
+  | MessageFrame
+  | { readonly type: "fault"; readonly fault: WorkerFault }
+  | { readonly type: "figures"; readonly figures: LoopFigures };
+
+export interface MessageFrame {
+  readonly type: "message";
+  readonly data: unknown;
+  /** Those of the transferred objects that are ports. */
+  readonly ports?: readonly MessagePort[];
+}
+
+/** The worker's end. */
+export interface ScopeEndpoint {
+  /** @throws {DOMException} `DataCloneError`, at once. */
+  send(frame: ScopeFrame, transfer?: readonly Transferable[]): void;
+  /** Called once; keeps the worker alive from then on. `onError`: a frame that cannot be deserialised. */
+  listen(onFrame: (frame: ParentFrame) => void, onError: (error: unknown) => void): void;
+  /** Ends the worker at once, when all that was sent is on its way. Nothing runs after it. */
+  exit(code: number): never;
+}

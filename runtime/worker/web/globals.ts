@@ -1,0 +1,145 @@
+/**
+ * The names that a dedicated worker finds on its global scope.
+ *
+ * @module
+ */
+
+import { availableParallelism } from "node:os";
+import { WorkerErrorEvent, WorkerRejectionEvent } from "./events.ts";
+
+export class WorkerGlobalScope extends EventTarget {}
+export class DedicatedWorkerGlobalScope extends WorkerGlobalScope {
+  get [Symbol.toStringTag](): string {
+    return "DedicatedWorkerGlobalScope";
+  }
+}
+
+/** The parts of the root's URL. */
+class WorkerLocation {
+  readonly #url: URL;
+  constructor(url: URL) {
+    this.#url = url;
+  }
+  get href(): string {
+    return this.#url.href;
+  }
+  get origin(): string {
+    return this.#url.origin;
+  }
+  get protocol(): string {
+    return this.#url.protocol;
+  }
+  get host(): string {
+    return this.#url.host;
+  }
+  get hostname(): string {
+    return this.#url.hostname;
+  }
+  get port(): string {
+    return this.#url.port;
+  }
+  get pathname(): string {
+    return this.#url.pathname;
+  }
+  get search(): string {
+    return this.#url.search;
+  }
+  get hash(): string {
+    return this.#url.hash;
+  }
+  toString(): string {
+    return this.#url.href;
+  }
+  get [Symbol.toStringTag](): string {
+    return "WorkerLocation";
+  }
+}
+
+class WorkerNavigator {
+  get hardwareConcurrency(): number {
+    return availableParallelism();
+  }
+  get userAgent(): string {
+    return `Node.js/${process.versions.node.split(".")[0]}`;
+  }
+  get language(): string {
+    return new Intl.NumberFormat().resolvedOptions().locale;
+  }
+  get languages(): readonly string[] {
+    return [this.language];
+  }
+  get platform(): string {
+    return process.platform;
+  }
+  get [Symbol.toStringTag](): string {
+    return "WorkerNavigator";
+  }
+}
+
+export interface ScopeFacts {
+  readonly name: string;
+  readonly location: string;
+  close(): never;
+  post(data: unknown, transferOrOptions: unknown): void;
+}
+
+/** Makes `globalThis` a `DedicatedWorkerGlobalScope`. */
+export function defineGlobals({ name, location, close, post }: ScopeFacts): void {
+  makeEventTarget();
+  const place = new WorkerLocation(new URL(location));
+  const navigator = new WorkerNavigator();
+  Object.defineProperties(globalThis, {
+    self: { configurable: true, enumerable: true, get: () => globalThis },
+    location: { configurable: false, enumerable: true, get: () => place, set: refuseLocation },
+    navigator: { configurable: true, enumerable: true, get: () => navigator },
+    name: { configurable: true, enumerable: true, writable: true, value: name },
+  });
+  hide({ WorkerGlobalScope, DedicatedWorkerGlobalScope, WorkerLocation, WorkerNavigator });
+  hide({ ErrorEvent: WorkerErrorEvent, PromiseRejectionEvent: WorkerRejectionEvent });
+  hide({
+    close: () => close(),
+    postMessage(...given: readonly [unknown?, unknown?]): void {
+      if (given.length === 0) {
+        throw new TypeError(
+          "Failed to execute 'postMessage' on 'DedicatedWorkerGlobalScope': 1 argument required, but only 0 present",
+        );
+      }
+      post(given[0], given[1]);
+    },
+  });
+}
+
+function refuseLocation(): never {
+  throw new DOMException('Cannot set "location".', "NotSupportedError");
+}
+
+/** Defines names that a walk over `globalThis` does not show. */
+export function hide(values: Readonly<Record<string, unknown>>): void {
+  for (const [name, value] of Object.entries(values)) {
+    Object.defineProperty(globalThis, name, {
+      configurable: true,
+      enumerable: false,
+      writable: true,
+      value,
+    });
+  }
+}
+
+/** Node knows its event targets by symbols that the constructor sets, and by what `constructor` inherits. */
+function makeEventTarget(): void {
+  const seed = new EventTarget();
+  for (const key of Object.getOwnPropertySymbols(seed)) {
+    const own = Object.getOwnPropertyDescriptor(seed, key);
+    if (own !== undefined) Object.defineProperty(globalThis, key, { ...own, enumerable: false });
+  }
+  Object.setPrototypeOf(globalThis, DedicatedWorkerGlobalScope.prototype);
+  for (const name of ["addEventListener", "removeEventListener", "dispatchEvent"] as const) {
+    const method = EventTarget.prototype[name];
+    // `addEventListener(…)` without an object means the global scope.
+    hide({
+      [name](this: unknown, ...given: readonly unknown[]): unknown {
+        return Reflect.apply(method, this ?? globalThis, given);
+      },
+    });
+  }
+}

@@ -1,0 +1,138 @@
+/**
+ * The global scope of a dedicated worker, over any endpoint: a thread's port or a process's channel.
+ *
+ * @module
+ */
+
+import type { Transferable } from "node:worker_threads";
+import { createDenoNamespace } from "./deno-namespace.ts";
+import { DeliveredMessage, defineHandler } from "./events.ts";
+import { faultOf } from "./fault.ts";
+import type { MessageFrame, ParentFrame, ScopeEndpoint } from "./frames.ts";
+import { defineGlobals, hide } from "./globals.ts";
+import { enterRealm, type PermissionHolder } from "./realm.ts";
+import { bridgeErrors } from "./scope-errors.ts";
+import { portsOf, transferList } from "./transfer.ts";
+import { Worker } from "./worker.ts";
+
+type LoadFrame = Extract<ParentFrame, { type: "load" }>;
+
+/** Makes this thread or process a worker, which loads what the first `load` frame names. */
+export function enterScope(endpoint: ScopeEndpoint): void {
+  const inbox = createInbox();
+  endpoint.listen(
+    (frame) => {
+      if (frame.type === "message") inbox.put(frame);
+      else void load(frame, endpoint, inbox);
+    },
+    (error) => inbox.put({ error }),
+  );
+}
+
+async function load(frame: LoadFrame, endpoint: ScopeEndpoint, inbox: Inbox): Promise<void> {
+  const { root, location, name, permissions } = frame;
+  const holder: PermissionHolder = { current: permissions };
+  enterRealm({ permissions: holder, env: process.env });
+  const close = (): never => endpoint.exit(0);
+  defineGlobals({
+    name,
+    location,
+    close,
+    post: (data, transfer) => post(endpoint, data, transfer),
+  });
+  defineHandlers();
+  hide({ Worker, Deno: createDenoNamespace(holder, close) });
+  const errors = bridgeErrors((fault) => {
+    endpoint.send({ type: "fault", fault });
+    return endpoint.exit(1);
+  });
+  let evaluating = false;
+  const beginModule = announce(() => {
+    evaluating = true;
+    // After the root has run up to its first await.
+    setImmediate(inbox.open);
+  });
+  try {
+    await import(wrap(beginModule, root));
+  } catch (error) {
+    if (evaluating) errors.rejected(error);
+    else errors.die(faultOf(error, "load"));
+  }
+}
+
+function post(endpoint: ScopeEndpoint, data: unknown, transferOrOptions: unknown): void {
+  const transfer: readonly Transferable[] = transferList(transferOrOptions);
+  const ports = portsOf(transfer);
+  endpoint.send({ type: "message", data, ...(ports.length === 0 ? {} : { ports }) }, transfer);
+}
+
+/** A module that calls `begin` when it is evaluated. */
+function announce(begin: () => void): string {
+  const key = Symbol.for(`spectra.begin.${Math.random()}`);
+  Object.defineProperty(globalThis, key, { configurable: true, value: begin });
+  const symbol = `Symbol.for(${JSON.stringify(key.description)})`;
+  return `data:text/javascript,${encodeURIComponent(`const s = ${symbol}, b = globalThis[s]; delete globalThis[s]; b();`)}`;
+}
+
+/** Imports are evaluated in order, so `before` runs in the same turn as `root`. */
+function wrap(before: string, root: string): string {
+  const code = `import ${JSON.stringify(before)}; import ${JSON.stringify(root)};`;
+  return `data:text/javascript,${encodeURIComponent(code)}`;
+}
+
+function defineHandlers(): void {
+  for (const type of ["message", "messageerror", "unhandledrejection", "rejectionhandled"]) {
+    defineHandler(globalThis, type, undefined, globalThis);
+  }
+  defineHandler(
+    globalThis,
+    "error",
+    (target, handler, event) => {
+      const { message, filename, lineno, colno, error } = event as ErrorEvent;
+      const handled = Reflect.apply(handler as (...all: unknown[]) => unknown, target, [
+        message,
+        filename,
+        lineno,
+        colno,
+        error,
+      ]);
+      if (handled === true) event.preventDefault();
+    },
+    globalThis,
+  );
+}
+
+interface Inbox {
+  put(item: MessageFrame | { readonly error: unknown }): void;
+  /** Delivers what waits, and from then on at once. */
+  readonly open: () => void;
+}
+
+/** Keeps messages until the root module has begun. Not bounded: like a port's own queue, the sender fills it. */
+function createInbox(): Inbox {
+  const dispatch = EventTarget.prototype.dispatchEvent;
+  let waiting: (MessageFrame | { readonly error: unknown })[] | undefined = [];
+  const deliver = (item: MessageFrame | { readonly error: unknown }): void => {
+    const event =
+      "error" in item
+        ? new DeliveredMessage("messageerror", item.error)
+        : new DeliveredMessage("message", item.data, item.ports);
+    Reflect.apply(dispatch, globalThis, [event]);
+  };
+  const open = async (): Promise<void> => {
+    const queue = waiting ?? [];
+    // What arrives meanwhile is put behind.
+    for (const item of queue) {
+      deliver(item);
+      await undefined;
+    }
+    waiting = undefined;
+  };
+  return {
+    put: (item) => {
+      if (waiting === undefined) deliver(item);
+      else waiting.push(item);
+    },
+    open: () => void open(),
+  };
+}

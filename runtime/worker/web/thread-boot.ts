@@ -1,0 +1,27 @@
+/**
+ * Entry of a worker's thread: the scope's endpoint over a port.
+ *
+ * @module
+ */
+
+import { workerData } from "node:worker_threads";
+import type { ParentFrame, ScopeEndpoint } from "./frames.ts";
+import { startMeter, writeFigures } from "./meter.ts";
+import { enterScope } from "./scope.ts";
+import type { ThreadSeed } from "./thread-carrier.ts";
+
+const { frames, meter } = workerData as ThreadSeed;
+const figures = new Float64Array(meter);
+const { exit } = process;
+
+const endpoint: ScopeEndpoint = {
+  send: (frame, transfer = []) => frames.postMessage(frame, transfer),
+  listen: (onFrame, onError) => {
+    frames.on("message", (frame: ParentFrame) => onFrame(frame));
+    frames.on("messageerror", onError);
+  },
+  exit: (code) => Reflect.apply(exit, process, [code]),
+};
+
+startMeter((measured) => writeFigures(figures, measured));
+enterScope(endpoint);
