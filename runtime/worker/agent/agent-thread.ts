@@ -83,9 +83,9 @@ async function main(): Promise<void> {
 
   const definition = await loadAgent(data.moduleUrl, data.agentName);
   const { actor, methods } = serveAgent(definition, () => services);
-  const { api } = openCalls<HostApi>(data.control, methods);
+  const host = openCalls<HostApi>(data.control, methods);
   const services: ThreadServices = {
-    host: api,
+    host,
     facts: data.host,
     database: data.database,
     clock: { now: () => new Date(), monotonicMs: () => performance.now() },

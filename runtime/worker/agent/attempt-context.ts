@@ -4,7 +4,6 @@
  * @module
  */
 
-import type { Remote } from "comlink";
 import type { Sql } from "postgres";
 import type {
   AgentContext,
@@ -18,12 +17,14 @@ import type {
 import type { DatabaseTarget } from "../../../db/client.ts";
 import { AgentError, type Json } from "../../../machines/error-code.ts";
 import { checkJson } from "../../../machines/json.ts";
-import { bounded } from "../call/calls.ts";
+import type { Calls } from "../call/calls.ts";
 import { createSampler } from "./sampler.ts";
 import type { AttemptRequest, HostApi, LogLevel, ThreadFrame } from "./thread-protocol.ts";
 
 const heartbeatIntervalMs = 100;
 const maxCheckpointBytes = 64 * 1_024;
+/** Of a message to another agent. */
+const maxMessageBytes = 1_024 * 1_024;
 /** A coordination call that has no time limit of its own. */
 const hostCallTimeoutMs = 60_000;
 /** What a call with its own time limit may take longer, on the way. */
@@ -32,7 +33,7 @@ const hostCallMarginMs = 5_000;
 const sqlEndSeconds = 2;
 
 export interface ThreadServices {
-  readonly host: Remote<HostApi>;
+  readonly host: Calls<HostApi>;
   readonly facts: HostFacts;
   readonly database: DatabaseTarget;
   readonly clock: Clock;
@@ -85,15 +86,12 @@ export async function openAttemptContext(
     heartbeat: (progress) => heartbeats.push(progress),
     checkpoint: async (data) => {
       if (ended) throw new AgentError("ATTEMPT_ENDED", "Cannot checkpoint: the attempt has ended");
-      await services.host.checkpoint(request.id, checkpointData(data));
+      const limits = { timeoutMs: hostCallTimeoutMs, signal };
+      await services.host.within(limits).checkpoint(request.id, checkpointData(data));
     },
     lastCheckpoint: call.lastCheckpoint,
     taskTimes: () =>
-      bounded(services.host.taskTimes(request.id), {
-        what: "times of tasks",
-        timeoutMs: hostCallTimeoutMs,
-        signal,
-      }),
+      services.host.within({ timeoutMs: hostCallTimeoutMs, signal }).taskTimes(request.id),
   };
   return {
     ctx,
@@ -197,39 +195,46 @@ function loggable(value: unknown): Json {
   return value instanceof Error ? `${value.name}: ${value.message}` : String(value);
 }
 
-function busOver(host: Remote<HostApi>, signal: AbortSignal): BusPort {
+function busOver(host: Calls<HostApi>, signal: AbortSignal): BusPort {
   return {
-    publish: (topic, body) =>
-      bounded(host.publish(topic, body), {
-        what: `a message on "${topic}"`,
-        timeoutMs: hostCallTimeoutMs,
-        signal,
-      }),
-    request: (agent, action, input, { timeoutMs }) =>
-      bounded<Json>(host.request(agent, action, input, timeoutMs), {
-        what: `${agent}.${action}`,
-        timeoutMs: timeoutMs + hostCallMarginMs,
-        signal,
-      }),
+    publish: async (topic, body) =>
+      host
+        .within({ timeoutMs: hostCallTimeoutMs, signal })
+        .publish(topic, message(`publish on "${topic}"`, body)),
+    request: async (agent, action, input, { timeoutMs }) =>
+      host
+        .within({ timeoutMs: timeoutMs + hostCallMarginMs, signal })
+        .request(agent, action, message(`ask ${agent}.${action}`, input), timeoutMs),
   };
 }
 
-function coordinationOver(host: Remote<HostApi>, signal: AbortSignal): CoordinationPort {
-  const wait = <T>(what: string, work: Promise<T>, timeoutMs = hostCallTimeoutMs): Promise<T> =>
-    bounded(work, { what, timeoutMs, signal });
+/** Checked here, where it is cheap to say which field is wrong, rather than on the main thread. */
+function message(doing: string, body: Json): Json {
+  const checked = checkJson(body);
+  if (checked.type === "not-json") {
+    const problem = `"${checked.path}" is ${checked.found}, must be JSON`;
+    throw new AgentError("MESSAGE_INVALID", `Cannot ${doing}: ${problem}`);
+  }
+  const sizeBytes = Buffer.byteLength(JSON.stringify(checked.value));
+  if (sizeBytes > maxMessageBytes) {
+    const problem = `${sizeBytes} bytes of JSON, at most ${maxMessageBytes} may be sent`;
+    throw new AgentError("MESSAGE_TOO_LARGE", `Cannot ${doing}: ${problem}`);
+  }
+  return checked.value;
+}
+
+function coordinationOver(host: Calls<HostApi>, signal: AbortSignal): CoordinationPort {
+  const calls = host.within({ timeoutMs: hostCallTimeoutMs, signal });
   return {
-    createGroup: (id, members) => wait(`group "${id}"`, host.createGroup(id, members)),
+    createGroup: (id, members) => calls.createGroup(id, members),
     createBarrier: (id, participants, timeoutMs) =>
-      wait(`barrier "${id}"`, host.createBarrier(id, participants, timeoutMs)),
-    arriveAtBarrier: (id, participant) =>
-      wait(`barrier "${id}"`, host.arriveAtBarrier(id, participant)),
-    reserve: (id, holder, need) => wait(`reservation "${id}"`, host.reserve(id, holder, need)),
-    release: (id) => wait(`reservation "${id}"`, host.release(id)),
-    vote: (id, proposal, voters, required, timeoutMs) =>
-      wait(
-        `vote "${id}"`,
-        host.vote(id, proposal, voters, required, timeoutMs),
-        timeoutMs + hostCallMarginMs,
-      ),
+      calls.createBarrier(id, participants, timeoutMs),
+    arriveAtBarrier: (id, participant) => calls.arriveAtBarrier(id, participant),
+    reserve: (id, holder, need) => calls.reserve(id, holder, need),
+    release: (id) => calls.release(id),
+    vote: async (id, proposal, voters, required, timeoutMs) =>
+      host
+        .within({ timeoutMs: timeoutMs + hostCallMarginMs, signal })
+        .vote(id, message(`vote on "${id}"`, proposal), voters, required, timeoutMs),
   };
 }

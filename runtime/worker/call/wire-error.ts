@@ -5,16 +5,33 @@
  */
 
 import { transferHandlers } from "comlink";
-import { type ErrorRecord, toErrorRecord } from "../../../machines/error-code.ts";
+import { AgentError, type ErrorRecord, toErrorRecord } from "../../../machines/error-code.ts";
+
+/** Classes that an error comes back as, by its name; others come back as `Error` with their name. */
+const builtIns: ReadonlyMap<string, ErrorConstructor> = new Map(
+  [TypeError, RangeError, SyntaxError, ReferenceError, EvalError, URIError].map((type) => [
+    type.name,
+    type,
+  ]),
+);
 
 /** An `Error` that carries the record's `name`, `code`, `retryable`, `stack` and `cause`. */
 export function reviveError(record: ErrorRecord): Error {
+  const { name, message, code, retryable, stack } = record;
   const cause = record.cause === undefined ? undefined : reviveError(record.cause);
-  const error = new Error(record.message, cause === undefined ? {} : { cause });
-  const { name, code, retryable } = record;
+  const error = name === "AgentError" ? agentError(record, cause) : builtIn(name, message, cause);
   Object.assign(error, { name, code, retryable });
-  if (record.stack !== undefined) error.stack = record.stack;
+  if (stack !== undefined) error.stack = stack;
   return error;
+}
+
+function agentError({ code, message, retryable }: ErrorRecord, cause: Error | undefined): Error {
+  return new AgentError(code, message, { retryable, ...(cause === undefined ? {} : { cause }) });
+}
+
+function builtIn(name: string, message: string, cause: Error | undefined): Error {
+  const Type = builtIns.get(name) ?? Error;
+  return new Type(message, cause === undefined ? {} : { cause });
 }
 
 /** A Comlink answer that makes call `id` reject with `record`. */
@@ -29,8 +46,9 @@ export function installWireErrors(): void {
   transferHandlers.set("throw", {
     canHandle: (value): value is { readonly value: unknown } => original.canHandle(value),
     serialize: (thrown: { readonly value: unknown }) => [toErrorRecord(thrown.value), []],
-    deserialize: (record: ErrorRecord) => {
-      throw reviveError(record);
+    deserialize: (sent: unknown) => {
+      // What the other side sent may be no record at all, or have a chain of causes without end.
+      throw reviveError(toErrorRecord(sent));
     },
   });
 }

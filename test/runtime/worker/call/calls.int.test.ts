@@ -1,14 +1,19 @@
 import { MessageChannel, type MessagePort } from "node:worker_threads";
 import { createEndpoint, proxy, releaseProxy, wrap } from "comlink";
+import * as fc from "fast-check";
 import { afterEach, expect, test } from "vitest";
 import { AgentError, type ErrorRecord } from "../../../../machines/error-code.ts";
 import { bounded, type Calls, openCalls } from "../../../../runtime/worker/call/calls.ts";
+import { type CallScope, hardenPort } from "../../../../runtime/worker/call/hardened-endpoint.ts";
 
 interface Api {
   add(a: number, b: number): Promise<number>;
   fail(): Promise<void>;
   hang(): Promise<void>;
   give(): Promise<unknown>;
+  giveFunction(): Promise<unknown>;
+  failAs(name: string): Promise<void>;
+  listen(): Promise<void>;
 }
 
 const methods = {
@@ -21,6 +26,10 @@ const methods = {
   },
   hang: () => new Promise(() => undefined),
   give: () => proxy({ secret: () => 1 }),
+  giveFunction: () => ({ deep: [() => 1] }),
+  failAs: (name: string) => {
+    throw Object.assign(new Error("told to"), { name });
+  },
 };
 
 const death: ErrorRecord = {
@@ -35,12 +44,30 @@ afterEach(() => {
   for (const calls of open.splice(0)) calls.die(death);
 });
 
-/** A caller and an offered method table, over a real port. */
-function connect(): { calls: Calls<Api>; port: MessagePort } {
+/** A caller and an offered method table, over a real port. `heard`: codes that aborted `listen`. */
+function connect(): {
+  calls: Calls<Api>;
+  other: Calls<unknown>;
+  port: MessagePort;
+  heard: unknown[];
+} {
   const { port1, port2 } = new MessageChannel();
+  const heard: unknown[] = [];
   const calls = openCalls<Api>(port1, {});
-  open.push(calls, openCalls(port2, methods));
-  return { calls, port: port1 };
+  const other = openCalls<unknown>(port2, {
+    ...methods,
+    listen(this: CallScope) {
+      const { signal } = this;
+      return new Promise<void>((resolve) => {
+        signal.addEventListener("abort", () => {
+          heard.push(signal.reason.code);
+          resolve();
+        });
+      });
+    },
+  });
+  open.push(calls, other);
+  return { calls, other, port: port1, heard };
 }
 
 /** Sends a message as a hostile thread could, and returns the answer. */
@@ -58,6 +85,7 @@ async function refuses(message: object): Promise<void> {
   expect(await send(message)).toMatchObject({ name: "throw", value: { code: "NOT_CAPABLE" } });
 }
 
+const callTypes = ["GET", "SET", "APPLY", "CONSTRUCT", "ENDPOINT", "RELEASE"];
 const raw = (value: unknown): object => ({ type: "RAW", value });
 
 test("openCalls() calls a listed method", async () => {
@@ -116,8 +144,159 @@ test("messages that are no calls are ignored", async () => {
   expect(await calls.api.add(2, 2)).toBe(4);
 });
 
-test("an answer that is a proxy is refused on arrival", async () => {
-  await expect(connect().calls.api.give()).rejects.toMatchObject({ code: "NOT_CAPABLE" });
+test("a result that cannot be cloned, or is a proxy, is an error that names its method", async () => {
+  const { calls, other } = connect();
+  for (const call of [calls.api.give(), calls.api.giveFunction()]) {
+    await expect(call).rejects.toMatchObject({
+      code: "RESULT_NOT_CLONEABLE",
+      retryable: false,
+      message: expect.stringMatching(/^Cannot return the result of "give(Function)?": /),
+    });
+  }
+  expect(calls.pending()).toBe(0);
+  expect(other.serving()).toBe(0);
+});
+
+test("an answer that is no plain value is refused on arrival", async () => {
+  const { port1, port2 } = new MessageChannel();
+  const calls = openCalls<Api>(port1, {});
+  open.push(calls);
+  port2.on("message", ({ id }: { id: string }) => {
+    port2.postMessage({ id, type: "HANDLER", name: "proxy", value: 1 });
+  });
+  await expect(calls.api.hang()).rejects.toMatchObject({ code: "NOT_CAPABLE" });
+});
+
+test("an error of the other side that is no record, or has causes without end, stays an error", async () => {
+  const { port1, port2 } = new MessageChannel();
+  const calls = openCalls<Api>(port1, {});
+  open.push(calls);
+  const endless: Record<string, unknown> = { name: "Endless", message: "again" };
+  endless["cause"] = endless;
+  const sent = [null, 7, { name: 1 }, endless];
+  port2.on("message", ({ id }: { id: string }) => {
+    port2.postMessage({ id, type: "HANDLER", name: "throw", value: sent.shift() });
+  });
+  for (const message of ["null", "7", '{"name":1}', "again"]) {
+    const error: unknown = await calls.api.hang().catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(Error);
+    expect(error).toMatchObject({ message });
+  }
+});
+
+test("an error of a known class is one again", async () => {
+  const { calls } = connect();
+  const error = await calls.api.failAs("TypeError").catch((thrown: unknown) => thrown);
+  expect(error).toBeInstanceOf(TypeError);
+  expect(await calls.api.fail().catch((thrown: unknown) => thrown)).toBeInstanceOf(AgentError);
+});
+
+test("a call ends at its deadline, and its method hears of it", async () => {
+  const { calls, other, heard } = connect();
+  const late = calls.within({ timeoutMs: 20 }).listen();
+  await expect(late).rejects.toMatchObject({ code: "CALL_TIMEOUT", retryable: true });
+  await expect.poll(() => heard).toEqual(["ABORTED"]);
+  expect(calls.pending()).toBe(0);
+  expect(other.serving()).toBe(0);
+  expect(await calls.api.add(1, 1)).toBe(2);
+});
+
+test("a call ends with its signal, at once where it is aborted already", async () => {
+  const { calls, other, heard } = connect();
+  const controller = new AbortController();
+  const limits = { timeoutMs: 60_000, signal: controller.signal };
+  const aborted = calls.within(limits).listen();
+  await expect.poll(() => other.serving()).toBe(1);
+  controller.abort(new Error("enough"));
+  await expect(aborted).rejects.toMatchObject({ code: "ABORTED", cause: { message: "enough" } });
+  await expect.poll(() => heard).toEqual(["ABORTED"]);
+  await expect(calls.within(limits).add(1, 1)).rejects.toMatchObject({ code: "ABORTED" });
+  expect(calls.pending()).toBe(0);
+});
+
+test("die() aborts what is being served; a port whose other end closes dies by itself", async () => {
+  const { calls, other, heard } = connect();
+  const pending = calls.api.listen();
+  await expect.poll(() => other.serving()).toBe(1);
+  other.die(death);
+  await expect(pending).rejects.toMatchObject({ code: "PORT_CLOSED", retryable: true });
+  expect(heard).toEqual(["ABORTED"]);
+  await expect(calls.api.add(1, 1)).rejects.toMatchObject({ code: "PORT_CLOSED" });
+});
+
+test("an id that is being served cannot be used again", async () => {
+  const { port1, port2 } = new MessageChannel();
+  open.push(openCalls(port2, methods));
+  const answers: unknown[] = [];
+  port1.on("message", (answer: unknown) => answers.push(answer));
+  const call = { id: "7", type: "APPLY", path: ["hang"], argumentList: [] };
+  port1.postMessage(call);
+  port1.postMessage(call);
+  await expect.poll(() => answers).toMatchObject([{ id: "7", value: { code: "NOT_CAPABLE" } }]);
+  port1.close();
+});
+
+test("whatever message arrives, only a listed method with plain arguments runs", async () => {
+  const names = ["add", "constructor", "__proto__", "prototype", "call", "toString", "then", ""];
+  const part = fc.oneof(fc.constantFrom(...names), fc.integer(), fc.constant(null));
+  const value = fc.oneof(
+    fc.constant({ type: "RAW", value: 1 }),
+    fc.constant({ type: "HANDLER", name: "proxy", value: null }),
+    fc.constant({ type: "HANDLER", name: "throw", value: death }),
+    fc.jsonValue(),
+  );
+  const message = fc.record(
+    {
+      type: fc.oneof(fc.constantFrom(...callTypes, "CANCEL"), fc.jsonValue()),
+      path: fc.oneof(fc.constant(["add"]), fc.array(part, { maxLength: 3 }), fc.jsonValue()),
+      argumentList: fc.oneof(fc.array(value, { maxLength: 1 }), fc.jsonValue()),
+      value,
+      name: fc.constantFrom("throw", "proxy"),
+    },
+    { requiredKeys: ["type"] },
+  );
+  const ran: unknown[][] = [];
+  const { port1, port2 } = new MessageChannel();
+  open.push(openCalls(port2, { add: (...args: unknown[]) => ran.push(args) }));
+  const answers = new Map<string, { type: string; name?: string; value: unknown }>();
+  port1.on("message", (answer) => answers.set(answer.id, answer));
+  const sent = fc.sample(message, 2_000);
+  sent.forEach((one, index) => port1.postMessage({ ...one, id: String(index) }));
+  port1.postMessage({ id: "last", type: "APPLY", path: ["add"], argumentList: [] });
+  await expect.poll(() => answers.has("last")).toBe(true);
+  const isRaw = (one: unknown) =>
+    typeof one === "object" && one !== null && "type" in one && one.type === "RAW";
+  const legal = sent.filter(
+    ({ type, path, argumentList }) =>
+      type === "APPLY" &&
+      JSON.stringify(path) === '["add"]' &&
+      Array.isArray(argumentList) &&
+      argumentList.every(isRaw),
+  );
+  expect(ran).toHaveLength(legal.length + 1);
+  expect(legal.length).toBeGreaterThan(0);
+  const refusals = [...answers.values()].filter(({ type }) => type === "HANDLER");
+  const calls = sent.filter(({ type }) => callTypes.includes(type as string));
+  expect(refusals).toHaveLength(calls.length - legal.length);
+  expect(refusals.length).toBeGreaterThan(100);
+  for (const refusal of refusals) {
+    expect(refusal).toMatchObject({ name: "throw", value: { code: "NOT_CAPABLE" } });
+  }
+  expect(Object.keys(Object.prototype)).toEqual([]);
+  port1.close();
+});
+
+test("a proxy that is garbage collected sends nothing", async () => {
+  const { port1, port2 } = new MessageChannel();
+  const received: unknown[] = [];
+  port2.on("message", (message: unknown) => received.push(message));
+  const hardened = hardenPort(port1, []);
+  const released = wrap<Api>(hardened.endpoint);
+  released[releaseProxy]();
+  port1.postMessage("last");
+  await expect.poll(() => received).toEqual(["last"]);
+  expect(hardened.pending()).toBe(0);
+  hardened.die(death);
 });
 
 test("releasing or enlarging a proxy changes nothing for others", async () => {
