@@ -10,9 +10,8 @@ import type { Supervisor } from "../actors/tree/supervisor.ts";
 import type { Json } from "../machines/error-code.ts";
 import { createAgentService } from "./agent-service.ts";
 import type { LiveHub } from "./live-hub.ts";
-import type { NodeWorkflows } from "./node-workflows.ts";
-import type { QueueBackend } from "./queue/job-queue.ts";
-import type { System, SystemStatus, WorkflowStatus } from "./system.ts";
+import type { NodeParts } from "./node/context.ts";
+import type { AgentsPort, System, SystemStatus, TreeView, WorkflowStatus } from "./system.ts";
 import { version } from "./version.ts";
 import type { AgentsHandle } from "./worker/agent/agent-pool.ts";
 
@@ -22,16 +21,15 @@ const reportTask = "phase1_completion_review";
 export interface NodeSystemOptions {
   readonly nodeId: string;
   readonly startedAt: Date;
-  readonly database: SystemStatus["database"];
-  readonly queue: QueueBackend;
+  readonly databaseKind: SystemStatus["database"]["kind"];
+  readonly queueKind: SystemStatus["queue"]["kind"];
   readonly live: LiveHub;
-  readonly root: Supervisor;
-  readonly agents: AgentsHandle;
-  readonly workflows: NodeWorkflows;
+  /** Undefined until the tree stands: the HTTP server, its last child, answers a moment earlier. */
+  readonly root: () => Supervisor | undefined;
+  readonly parts: NodeParts;
   readonly definitions: ReadonlyMap<string, AgentCard>;
   readonly log: Log;
   readonly isStopping: () => boolean;
-  readonly server: () => SystemStatus["server"];
 }
 
 const noRuns: Readonly<Record<WorkflowStatus, number>> = {
@@ -44,14 +42,48 @@ const noRuns: Readonly<Record<WorkflowStatus, number>> = {
   parked: 0,
 };
 
+/** Asks for each part at each use: the tree may have started another one. */
 export function createNodeSystem(options: NodeSystemOptions): System {
-  const { agents, workflows } = options;
+  const { parts } = options;
+  const agentServices = new WeakMap<AgentsHandle, AgentsPort>();
+
+  function agentService(): AgentsPort {
+    const agents = parts.agents.current();
+    const known = agentServices.get(agents);
+    if (known !== undefined) return known;
+    const service = createAgentService({
+      definitions: options.definitions,
+      agents,
+      log: options.log,
+      onAvailable: () => parts.workflows.current().host.engine.wake(),
+    });
+    agentServices.set(agents, service);
+    return service;
+  }
+
+  function tree(): TreeView {
+    return (
+      options.root()?.view() ?? {
+        id: "root",
+        kind: "supervisor",
+        status: "starting",
+        restarts: 0,
+        children: [],
+      }
+    );
+  }
 
   function readiness() {
-    const reasons = agents
+    const reasons = parts.agents
+      .current()
       .states()
       .filter(({ health, status }) => health !== "healthy" && status !== "paused")
       .map(({ name, status }) => `${name} is ${status}`);
+    const broken = options
+      .root()
+      ?.view()
+      .children.filter(({ status }) => status !== "running");
+    for (const { id, status } of broken ?? []) reasons.unshift(`${id} is ${status}`);
     if (options.isStopping()) reasons.unshift("the node is stopping");
     return { ready: reasons.length === 0, reasons };
   }
@@ -59,36 +91,36 @@ export function createNodeSystem(options: NodeSystemOptions): System {
   return {
     nodeId: options.nodeId,
     readiness,
-    metrics: workflows.monitor.metrics,
-    workflows: workflows.service,
+    metrics: () => parts.monitor.current().metrics(),
+    get workflows() {
+      return parts.workflows.current().service;
+    },
+    get agents() {
+      return agentService();
+    },
     live: options.live,
-    agents: createAgentService({
-      definitions: options.definitions,
-      agents,
-      log: options.log,
-      onAvailable: workflows.host.engine.wake,
-    }),
     status: async () => {
-      const states = agents.states();
+      const states = parts.agents.current().states();
+      const server = parts.gateway.isUp() ? { kind: parts.gateway.current().kind } : null;
       return {
         nodeId: options.nodeId,
         version,
         startedAt: options.startedAt.toISOString(),
         uptimeMs: Date.now() - options.startedAt.getTime(),
         ...readiness(),
-        database: options.database,
-        queue: { kind: options.queue.type },
-        server: options.server(),
-        workflows: { ...noRuns, ...(await workflows.views.counts()) },
+        database: { kind: options.databaseKind, version: parts.database.current().version },
+        queue: { kind: options.queueKind },
+        server,
+        workflows: { ...noRuns, ...(await parts.workflows.current().views.counts()) },
         agents: {
           total: states.length,
           healthy: states.filter(({ health }) => health === "healthy").length,
         },
-        tree: options.root.view(),
+        tree: tree(),
       };
     },
     phaseReport: async (workflowId) => {
-      const output = await workflows.views.output(workflowId, reportTask);
+      const output = await parts.workflows.current().views.output(workflowId, reportTask);
       const { report, markdown } = (output ?? {}) as { report?: Json; markdown?: string };
       if (report === undefined || markdown === undefined) return undefined;
       return { json: report, markdown };

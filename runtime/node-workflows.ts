@@ -13,7 +13,7 @@ import { type ConnectionBudget, taskConnections } from "./connection-budget.ts";
 import type { EngineOptions } from "./engine/engine.ts";
 import { isTerminal } from "./engine/owned-run.ts";
 import type { LiveHub } from "./live-hub.ts";
-import { type Monitor, startMonitor } from "./monitor.ts";
+import type { Monitor } from "./monitor.ts";
 import type { QueueBackend } from "./queue/job-queue.ts";
 import type { WorkflowsPort } from "./system.ts";
 import { journalEntry, liveTask, viewOfRun } from "./views.ts";
@@ -32,6 +32,7 @@ export interface NodeWorkflowsOptions {
   readonly log: Log;
   readonly live: LiveHub;
   readonly agents: AgentsHandle;
+  readonly monitor: Monitor;
   readonly budget: ConnectionBudget;
   readonly definitions: ReadonlyMap<string, AgentCard>;
   readonly registered: ReadonlyMap<string, WorkflowDefinition>;
@@ -45,7 +46,6 @@ export interface NodeWorkflows {
   readonly host: WorkflowHost;
   readonly service: WorkflowsPort;
   readonly views: ViewRepo;
-  readonly monitor: Monitor;
   stop(): Promise<void>;
 }
 
@@ -59,9 +59,8 @@ export function connectionsOf(
 }
 
 export async function startNodeWorkflows(options: NodeWorkflowsOptions): Promise<NodeWorkflows> {
-  const { agents, clock, definitions, live } = options;
+  const { agents, clock, definitions, live, monitor } = options;
   const lastShownMs = new Map<string, number>();
-  const monitor = startMonitor((metrics) => live.emit(["system"], { type: "system", metrics }));
 
   function showTask(workflowId: string, key: string): void {
     const run = host.engine.owned().get(workflowId);
@@ -140,10 +139,6 @@ export async function startNodeWorkflows(options: NodeWorkflowsOptions): Promise
     host,
     service,
     views,
-    monitor,
-    stop: async () => {
-      monitor.stop();
-      await host.stop();
-    },
+    stop: () => host.stop(),
   };
 }

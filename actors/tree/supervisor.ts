@@ -62,8 +62,17 @@ export interface Supervisor extends RunningChild {
  */
 export async function startSupervisor(options: SupervisorOptions): Promise<Supervisor> {
   const live = new Map<string, RunningChild>();
+  /** What the first start threw that failed, as it was thrown. */
+  let thrown: { readonly error: unknown } | undefined;
   const actor = createActor(
-    provide(options, live, (event) => actor.send(event)),
+    provide(
+      options,
+      live,
+      (event) => actor.send(event),
+      (error) => {
+        thrown ??= { error };
+      },
+    ),
     {
       id: options.id,
       input: {
@@ -102,7 +111,8 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
   await started.promise;
   const failure = actor.getSnapshot().context.error;
   if (!actor.getSnapshot().context.started && failure !== undefined) {
-    throw new AgentError(failure.code, failure.message, { cause: failure.cause });
+    const cause = thrown === undefined ? failure.cause : thrown.error;
+    throw new AgentError(failure.code, failure.message, { cause });
   }
   return {
     id: options.id,
@@ -133,6 +143,7 @@ function provide(
   options: SupervisorOptions,
   live: Map<string, RunningChild>,
   send: SendEvent,
+  onStartError: (error: unknown) => void,
 ): typeof supervisorMachine {
   const { clock, log, id: supervisor } = options;
   const random = options.random ?? Math.random;
@@ -151,6 +162,7 @@ function provide(
     try {
       child = await spec.start();
     } catch (error) {
+      onStartError(error);
       reportExit(id, { type: "abnormal", error: toErrorRecord(error) });
       return;
     }

@@ -12,7 +12,6 @@ import { toListenError } from "../../native/http-host.ts";
 import { type Config, mayUseColour } from "../config.ts";
 import { type Logger, openLogger } from "../logger.ts";
 import { type StopRequest, type StopWatch, watchForStop } from "../shutdown.ts";
-import type { RunningNode } from "../start-node.ts";
 import type { System } from "../system.ts";
 import { version } from "../version.ts";
 import { durationText } from "./figures.ts";
@@ -85,13 +84,21 @@ async function work(options: SupervisorOptions, context: Context): Promise<numbe
   const startedMs = performance.now();
   output.note("Starting PostgreSQL and the agents…");
   // Loaded late, so that every other command answers at once.
-  const { startNode } = await import("../start-node.ts");
-  const node = await startNode({ config, log, signal: stops.signal });
+  const [{ startNode }, { startHttpServer }] = await Promise.all([
+    import("../start-node.ts"),
+    import("../../http/server.ts"),
+  ]);
+  const node = await startNode({
+    config,
+    log,
+    signal: stops.signal,
+    openGateway: (request) => startHttpServer({ ...request, kind: "auto", log }),
+  });
   parts.push({ name: "node", stop: () => node.stop() });
   const onLost = (error: unknown) => stops.request({ reason: "a lost part", exitCode: 1, error });
   void node.lost.then(onLost, onLost);
   stops.signal.throwIfAborted();
-  const url = await serve(node, config, context);
+  const { url } = node;
   output.line(`ready ${url}`);
   output.record({ type: "ready", url });
   log.info("ready", { url, version, node: process.version });
@@ -101,20 +108,6 @@ async function work(options: SupervisorOptions, context: Context): Promise<numbe
   if (options.exit ?? !process.stdout.isTTY) return code;
   output.line(`The dashboard stays at ${url} until Ctrl-C`);
   return untilStopped(stops.signal);
-}
-
-async function serve(node: RunningNode, config: Config, context: Context): Promise<string> {
-  const { startHttpServer } = await import("../../http/server.ts");
-  const server = await startHttpServer({
-    system: node.system,
-    host: config.host,
-    port: config.port,
-    kind: "auto",
-    log: context.log,
-  });
-  context.parts.push({ name: "http", stop: () => server.close() });
-  await node.announce(server);
-  return server.url;
 }
 
 async function runWorkflow(

@@ -9,7 +9,7 @@
  * @module
  */
 
-import type { AgentDefinition } from "../../../actors/define-agent.ts";
+import type { AgentCard } from "../../../actors/define-agent.ts";
 import type {
   AgentCall,
   AgentCallHooks,
@@ -38,7 +38,7 @@ const defaultShutdownMs = 5_000;
 const shutdownMarginMs = 6_000;
 
 export interface AgentsOptions {
-  readonly definitions: readonly AgentDefinition[];
+  readonly definitions: readonly AgentCard[];
   /** Module that exports an agent's definition; sources map to their build. Default: by convention. */
   readonly moduleUrl?: (name: string) => string;
   readonly database: DatabaseTarget;
@@ -107,7 +107,7 @@ export async function startAgents(options: AgentsOptions): Promise<AgentsHandle>
   return createHandle(slots, supervisor);
 }
 
-function openSlot(definition: AgentDefinition, options: AgentsOptions): AgentSlot {
+function openSlot(definition: AgentCard, options: AgentsOptions): AgentSlot {
   const { database, host, ports, clock, env, startTimeoutMs, shutdownMs, unresponsiveMs } = options;
   const moduleUrl = options.moduleUrl ?? agentModuleUrl;
   const { name, concurrency, permissions, resources } = definition;

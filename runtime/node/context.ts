@@ -1,0 +1,76 @@
+/**
+ * What every part of a node gets: settings, clock, log, and the other parts as they are now.
+ *
+ * @module
+ */
+
+import type { AgentCard } from "../../actors/define-agent.ts";
+import type { BusPort, Clock, CoordinationPort, Log } from "../../actors/ports.ts";
+import type { DatabaseTarget } from "../../db/client.ts";
+import type { OpenDatabase } from "../../db/database.ts";
+import type { Coordination } from "../bus/coordination.ts";
+import type { Config } from "../config.ts";
+import type { ConnectionBudget } from "../connection-budget.ts";
+import type { LiveHub } from "../live-hub.ts";
+import type { Monitor } from "../monitor.ts";
+import type { NodeWorkflows } from "../node-workflows.ts";
+import type { QueueBackend } from "../queue/job-queue.ts";
+import type { AgentsHandle } from "../worker/agent/agent-pool.ts";
+import { createPart, type Part } from "./part.ts";
+
+/** The database that this node uses: its own server, or the one that `DATABASE_URL` names. */
+export interface NodeDatabase extends OpenDatabase {
+  readonly target: DatabaseTarget;
+  readonly version: string;
+}
+
+/** How the agents reach each other. */
+export interface NodeBus {
+  readonly bus: BusPort;
+  readonly coordination: Coordination & CoordinationPort;
+}
+
+/** How people and programs reach the node. */
+export interface NodeGateway {
+  readonly kind: "uws" | "node";
+  readonly port: number;
+  readonly url: string;
+}
+
+export interface NodeParts {
+  /** The embedded server; stays down where `DATABASE_URL` names one. */
+  readonly server: Part<DatabaseTarget>;
+  readonly database: Part<NodeDatabase>;
+  readonly bus: Part<NodeBus>;
+  readonly agents: Part<AgentsHandle>;
+  readonly monitor: Part<Monitor>;
+  readonly workflows: Part<NodeWorkflows>;
+  readonly gateway: Part<NodeGateway>;
+}
+
+export interface NodeContext {
+  readonly config: Config;
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly nodeId: string;
+  readonly queue: (target: DatabaseTarget) => QueueBackend;
+  readonly live: LiveHub;
+  readonly budget: ConnectionBudget;
+  /** By name, in the order of the registry. */
+  readonly definitions: ReadonlyMap<string, AgentCard>;
+  readonly parts: NodeParts;
+  /** The node cannot go on, for this reason. Only the first counts. */
+  lose(error: Error): void;
+}
+
+export function createNodeParts(): NodeParts {
+  return {
+    server: createPart("embedded PostgreSQL"),
+    database: createPart("database"),
+    bus: createPart("message bus"),
+    agents: createPart("agents"),
+    monitor: createPart("monitor"),
+    workflows: createPart("workflow engine"),
+    gateway: createPart("HTTP server"),
+  };
+}
