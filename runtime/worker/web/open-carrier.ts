@@ -12,10 +12,12 @@ import type {
   Isolation,
   OpenCarrier,
 } from "./carrier.ts";
+import { openProcess } from "./carriers/process-carrier.ts";
 import { openThread } from "./thread-carrier.ts";
 
 const carriers: Readonly<Partial<Record<Isolation, OpenCarrier>>> = {
   thread: openThread,
+  process: openProcess,
 };
 
 /** @throws {AgentError} `ISOLATION_UNAVAILABLE` where this machine lacks what the carrier needs. */

@@ -1,0 +1,30 @@
+/**
+ * What a worker's process is told when it starts, and the descriptor that it is told on.
+ *
+ * @module
+ */
+
+import type { PermissionSet } from "../../../../machines/permissions.ts";
+
+/** The one channel: a socket pair. Nothing else of the parent's handles is inherited. */
+export const channelFd = 3;
+
+/** Payload of the boot frame. */
+export interface HostBoot {
+  readonly url: string;
+  /** What is imported instead of `url`. */
+  readonly root?: string;
+  readonly name: string;
+  readonly permissions: PermissionSet;
+  readonly env: Readonly<Record<string, string>>;
+  readonly heapLimitMb?: number;
+}
+
+/**
+ * Bytes of values that may be on their way to a worker whose loop has not turned since. What is
+ * beyond waits in the parent.
+ */
+export const windowBytes = 64 * 1_048_576;
+
+/** Bytes of values that may wait for a worker, or for its parent, before that counts as a failure. */
+export const maximumBacklogBytes = 256 * 1_048_576;
