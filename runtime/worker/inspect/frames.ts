@@ -1,9 +1,8 @@
 /**
  * What inspectors in threads and the hub in the main thread tell each other.
  *
- * Frames travel in batches. A batch is self-contained: its rows are one JSON text, and texts that
- * repeat (addresses, state values, names of actions) stand once in `strings`, so a dropped batch
- * spoils no other.
+ * Frames travel in batches. A batch is self-contained: texts that repeat (addresses, state values, names
+ * of actions) stand once in its `strings`, so that no batch needs another.
  *
  * @module
  */
@@ -77,13 +76,22 @@ export function modeOf({ mode, actors }: InspectorSettings, address: string): In
   return mode;
 }
 
+/** What a row of a batch holds. */
+export const RowKind = { actor: 0, event: 1, transition: 2, full: 3 } as const;
+
+/**
+ * Cells of a row: kind, ms after `baseMs`, session, source, address, seq, from, to, status, actions,
+ * microsteps. All but kind, ms and seq are places in `strings`; -1 is none.
+ */
+export const cellsPerRow = 11;
+
 export interface Batch {
   readonly type: "batch";
   readonly baseMs: number;
   readonly strings: readonly string[];
-  /** JSON text of `Row[]`. */
-  readonly rows: string;
-  readonly count: number;
+  readonly cells: Int32Array;
+  /** JSON text of a list: for each row its actor or event, and for a full one its snapshot. */
+  readonly texts: string;
   /** Frames that were dropped since the batch before. */
   readonly dropped: number;
 }
@@ -100,80 +108,52 @@ export type HubMessage =
   | { readonly type: "taken" }
   | { readonly type: "look"; readonly id: number; readonly session: string };
 
-/** Numbers name places in `strings`; -1 is none. Values of states, events and snapshots are JSON. */
-export type Row =
-  | readonly [kind: 0, actor: ActorRecord]
-  | readonly [kind: 1, session: number, ms: number, event: Json, source: number]
-  | readonly [
-      kind: 2,
-      session: number,
-      address: number,
-      seq: number,
-      ms: number,
-      event: Json,
-      from: number,
-      to: number,
-      status: number,
-      actions: number,
-      microsteps: number,
-      source: number,
-      snapshot?: Json,
-    ];
-
-/** @throws When the text is no JSON: the thread's memory is not ours. */
-export function decodeBatch(batch: Batch): HubFrame[] {
-  const { strings, baseMs } = batch;
+/** @throws When it is no batch: the thread's memory is not ours. */
+export function decodeBatch({ strings, baseMs, cells, texts }: Batch): HubFrame[] {
+  const bodies = JSON.parse(texts) as Json[];
   const parsed = new Map<number, Json>();
-  const text = (index: number): string => strings[index] ?? "";
-  const json = (index: number): Json => {
+  const text = (place: number): string => strings[cells[place] ?? -1] ?? "";
+  const json = (place: number): Json => {
+    const index = cells[place] ?? -1;
     const known = parsed.get(index);
     if (known !== undefined) return known;
-    const value = index < 0 ? null : (JSON.parse(text(index)) as Json);
+    const value = JSON.parse(strings[index] ?? "null") as Json;
     parsed.set(index, value);
     return value;
   };
-  const source = (index: number) => (index < 0 ? {} : { source: text(index) });
-  return (JSON.parse(batch.rows) as Row[]).map((row): HubFrame => {
-    if (row[0] === 0) return { type: "actor", actor: row[1] };
-    if (row[0] === 1) {
-      const [, session, ms, event, from] = row;
-      return {
-        type: "event",
-        event: { session: text(session), atMs: baseMs + ms, event, ...source(from) },
-      };
+  const frames: HubFrame[] = [];
+  let body = 0;
+  const next = (): Json => bodies[body++] ?? null;
+  for (let place = 0; place + cellsPerRow <= cells.length; place += cellsPerRow) {
+    const kind = cells[place];
+    const atMs = baseMs + (cells[place + 1] ?? 0);
+    if (kind === RowKind.actor) {
+      frames.push({ type: "actor", actor: next() as unknown as ActorRecord });
+      continue;
     }
-    const [
-      ,
+    const session = text(place + 2);
+    const source = (cells[place + 3] ?? -1) < 0 ? {} : { source: text(place + 3) };
+    const event = next();
+    if (kind === RowKind.event) {
+      frames.push({ type: "event", event: { session, atMs, event, ...source } });
+      continue;
+    }
+    const transition: TransitionFrame = {
       session,
-      address,
-      seq,
-      ms,
+      address: text(place + 4),
+      seq: cells[place + 5] ?? 0,
+      atMs,
+      at: new Date(atMs).toISOString(),
       event,
-      from,
-      to,
-      status,
-      actions,
-      microsteps,
-      by,
-      snapshot,
-    ] = row;
-    return {
-      type: "transition",
-      transition: {
-        session: text(session),
-        address: text(address),
-        seq,
-        atMs: baseMs + ms,
-        at: new Date(baseMs + ms).toISOString(),
-        event,
-        from: json(from),
-        to: json(to),
-        status: text(status),
-        actions: json(actions) as string[],
-        microsteps: json(microsteps) as string[],
-        ...source(by),
-        ...(snapshot === undefined ? {} : { snapshot }),
-      },
+      from: json(place + 6),
+      to: json(place + 7),
+      status: text(place + 8),
+      actions: json(place + 9) as string[],
+      microsteps: json(place + 10) as string[],
+      ...source,
+      ...(kind === RowKind.full ? { snapshot: next() } : {}),
     };
-  });
+    frames.push({ type: "transition", transition });
+  }
+  return frames;
 }

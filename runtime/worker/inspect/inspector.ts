@@ -76,7 +76,7 @@ export function createInspector(options: InspectorOptions): InspectorEnd {
     clearTimeout(flushTimer);
     flushTimer = undefined;
     for (const one of watched) if (one.untap !== undefined) one.system.settle();
-    if (writer.count === 0 && dropped === 0) return;
+    if (writer.count() === 0 && dropped === 0) return;
     open += 1;
     post(writer.take(dropped));
     dropped = 0;
@@ -84,7 +84,7 @@ export function createInspector(options: InspectorOptions): InspectorEnd {
 
   /** Where the next row goes, or undefined when the hub is too far behind. */
   function writerWithRoom(): BatchWriter | undefined {
-    if (writer.count >= maxBatchRows) {
+    if (writer.count() >= maxBatchRows) {
       if (open >= maxOpenBatches) {
         dropped += 1;
         return undefined;

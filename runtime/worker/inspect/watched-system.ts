@@ -8,7 +8,13 @@
  */
 
 import type { AnyActorRef } from "xstate";
-import type { BatchWriter } from "./batch-writer.ts";
+import {
+  type BatchWriter,
+  createNameLists,
+  type Interned,
+  intern,
+  type NameList,
+} from "./batch-writer.ts";
 import type { ActorRecord } from "./frames.ts";
 import { chartOf, definitionText, isStateMachine } from "./machine-chart.ts";
 import { eventLimits, type Redactor, snapshotLimits } from "./redact.ts";
@@ -26,18 +32,25 @@ const maxNames = 64;
 /** Actors of one system that can be looked at. */
 const maxLookable = 1_024;
 
+/** Different state values whose texts are kept; a machine has few. */
+const maxValues = 1_024;
+
 interface Session {
   readonly record: ActorRecord;
   readonly actor: AnyActorRef;
+  readonly name: Interned;
+  readonly address: Interned;
   seq: number;
   /** JSON text of the state value after the last frame. */
-  value: string;
-  actions: string[];
-  microsteps: string[];
+  value: Interned;
+  actions: NameList;
+  microsteps: NameList;
   /** The tap under which `value` was read; after a pause it is stale. */
   tap: number;
   /** An event that has no frame yet: XState tells nothing more when a transition throws. */
-  open: { readonly event: unknown } | undefined;
+  open: object | undefined;
+  /** Whether it is in the list of those that may have such an event. */
+  listed: boolean;
 }
 
 export interface WatchedSystem {
@@ -63,25 +76,49 @@ export interface WatchOptions {
   readonly writer: () => BatchWriter | undefined;
 }
 
+const statuses: ReadonlyMap<string, Interned> = new Map(
+  ["active", "done", "error", "stopped"].map((status) => [status, intern(status)]),
+);
+
 export function watchSystem(options: WatchOptions): WatchedSystem {
   const sessions = new WeakMap<AnyActorRef, Session>();
   const bySession = new Map<string, Session>();
-  const sources = new WeakMap<object, string>();
-  const unsettled = new Set<Session>();
+  const sources = new WeakMap<object, Interned>();
+  const noNames = createNameLists();
+  const values = new Map<string, Interned>();
+  let unsettled: Session[] = [];
   let taps = 0;
+  let newest: Session | undefined;
+  let anySource = false;
+
+  function valueOf(snapshot: AnySnapshotLike | undefined): Interned {
+    const value = snapshot?.value;
+    const key =
+      typeof value === "string" ? value : value === undefined ? "" : JSON.stringify(value);
+    const known = values.get(key);
+    if (known !== undefined) return known;
+    if (values.size >= maxValues) values.clear();
+    const made = intern(typeof value === "string" ? JSON.stringify(value) : key || "null");
+    values.set(key, made);
+    return made;
+  }
 
   function register(actor: AnyActorRef): Session {
     const known = sessions.get(actor);
     if (known !== undefined) return known;
+    const record = recordOf(actor);
     const session: Session = {
-      record: recordOf(actor),
+      record,
       actor,
+      name: intern(record.session),
+      address: intern(record.address),
       seq: 0,
-      value: valueText(snapshotOf(actor)),
-      actions: [],
-      microsteps: [],
+      value: valueOf(snapshotOf(actor)),
+      actions: noNames(),
+      microsteps: noNames(),
       tap: taps,
       open: undefined,
+      listed: false,
     };
     sessions.set(actor, session);
     if (bySession.size < maxLookable) bySession.set(session.record.session, session);
@@ -109,61 +146,67 @@ export function watchSystem(options: WatchOptions): WatchedSystem {
     };
   }
 
-  function announce(actor: AnyActorRef): void {
-    const isNew = !sessions.has(actor);
+  function announce(actor: AnyActorRef): Session {
+    const known = sessions.get(actor);
+    if (known !== undefined) return known;
     const session = register(actor);
-    if (isNew) options.writer()?.actor(session.record);
+    options.writer()?.actor(session.record);
+    return session;
   }
 
   /** The session, with its state read anew when nobody listened for a while. */
   function current(actor: AnyActorRef): Session {
-    announce(actor);
-    const session = register(actor);
-    if (session.tap !== taps) {
-      session.tap = taps;
-      // The hole in the numbers tells that frames are missing.
-      if (session.seq > 0) session.seq += 1;
-      session.value = valueText(snapshotOf(actor));
-      session.actions = [];
-      session.microsteps = [];
-    }
+    if (newest?.actor === actor && newest.tap === taps) return newest;
+    const session = announce(actor);
+    newest = session;
+    if (session.tap === taps) return session;
+    session.tap = taps;
+    // The hole in the numbers tells that frames are missing.
+    if (session.seq > 0) session.seq += 1;
+    session.value = valueOf(snapshotOf(actor));
+    session.actions = noNames();
+    session.microsteps = noNames();
     return session;
   }
 
   function heardEvent(session: Session, { event, sourceRef }: HeardEvent): void {
-    const by = sourceRef === undefined ? undefined : register(sourceRef).record.session;
-    if (by !== undefined) sources.set(event, by);
-    session.open = { event };
-    unsettled.add(session);
+    const by = sourceRef === undefined ? undefined : register(sourceRef).name;
+    if (by !== undefined) {
+      sources.set(event, by);
+      anySource = true;
+    }
+    session.open = event;
+    if (!session.listed) {
+      session.listed = true;
+      unsettled.push(session);
+    }
     if (!options.full()) return;
     const text = options.redactor().text(event, eventLimits);
-    options.writer()?.event(session.record.session, text, by);
+    options.writer()?.event(session.name, text, by);
   }
 
   function heardSnapshot(session: Session, event: object, snapshot: AnySnapshotLike): void {
-    const from = session.value;
-    const { actions, microsteps } = session;
-    session.value = valueText(snapshot);
+    const { value: from, actions, microsteps } = session;
+    session.value = valueOf(snapshot);
     session.open = undefined;
-    unsettled.delete(session);
-    if (actions.length > 0) session.actions = [];
-    if (microsteps.length > 0) session.microsteps = [];
+    if (actions.length > 0) session.actions = noNames();
+    if (microsteps.length > 0) session.microsteps = noNames();
     session.seq += 1;
     if (snapshot.status !== "active") bySession.delete(session.record.session);
     const writer = options.writer();
     if (writer === undefined) return;
     const redactor = options.redactor();
     writer.transition({
-      session: session.record.session,
-      address: session.record.address,
+      session: session.name,
+      address: session.address,
       seq: session.seq,
       event: redactor.text(event, eventLimits),
       from,
       to: session.value,
-      status: snapshot.status,
-      actions: namesText(actions),
-      microsteps: namesText(microsteps),
-      source: sources.get(event),
+      status: statuses.get(snapshot.status) ?? intern(snapshot.status),
+      actions: actions.json,
+      microsteps: microsteps.json,
+      source: anySource ? sources.get(event) : undefined,
       snapshot: options.full() ? redactor.text(snapshot, snapshotLimits) : undefined,
     });
   }
@@ -180,19 +223,24 @@ export function watchSystem(options: WatchOptions): WatchedSystem {
       for (const actor of descendants(options.root)) announce(actor);
     },
     hear: (heard) => {
-      if (heard.type === "@xstate.actor") return announce(heard.actorRef);
+      if (heard.type === "@xstate.actor") {
+        announce(heard.actorRef);
+        return;
+      }
       const session = current(heard.actorRef);
       switch (heard.type) {
         case "@xstate.event":
           return heardEvent(session, heard as unknown as HeardEvent);
         case "@xstate.microstep":
           if (session.microsteps.length < maxNames) {
-            session.microsteps.push((heard as unknown as HeardEvent).event.type);
+            session.microsteps = session.microsteps.with(
+              (heard as unknown as HeardEvent).event.type,
+            );
           }
           return;
         case "@xstate.action":
           if (session.actions.length < maxNames) {
-            session.actions.push((heard as unknown as HeardAction).action.type);
+            session.actions = session.actions.with((heard as unknown as HeardAction).action.type);
           }
           return;
         case "@xstate.snapshot": {
@@ -202,12 +250,14 @@ export function watchSystem(options: WatchOptions): WatchedSystem {
       }
     },
     settle: () => {
-      for (const session of unsettled) {
+      const list = unsettled;
+      unsettled = [];
+      for (const session of list) {
+        session.listed = false;
+        if (session.open === undefined) continue;
         const snapshot = snapshotOf(session.actor);
-        if (snapshot?.status !== "error" || session.open === undefined) continue;
-        heardSnapshot(session, session.open.event as object, snapshot);
+        if (snapshot?.status === "error") heardSnapshot(session, session.open, snapshot);
       }
-      unsettled.clear();
     },
     look: (session) => {
       const known = bySession.get(session);
@@ -228,14 +278,4 @@ interface HeardAction {
 interface HeardSnapshot {
   readonly event: { readonly type: string };
   readonly snapshot: AnySnapshotLike;
-}
-
-/** JSON text of a state value; actors that are no statecharts have none. */
-function valueText(snapshot: AnySnapshotLike | undefined): string {
-  const value = snapshot?.value;
-  return value === undefined ? "null" : JSON.stringify(value);
-}
-
-function namesText(names: readonly string[]): string {
-  return names.length === 0 ? "[]" : JSON.stringify(names);
 }
