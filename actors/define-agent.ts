@@ -6,6 +6,7 @@
  */
 
 import type { z } from "zod";
+import type { Json } from "../machines/error-code.ts";
 import { agentProblems } from "./agent-shape.ts";
 import type { AgentContext } from "./ports.ts";
 
@@ -68,6 +69,9 @@ export function capability<I extends z.ZodType, O extends z.ZodType>(
 export interface CapabilityCard {
   readonly description: string;
   readonly connections: number;
+  /** JSON Schema, where the definition was read as data. */
+  readonly inputSchema?: Json;
+  readonly outputSchema?: Json;
 }
 
 /** All of an agent but its code: what the main thread keeps of one that it must not import. */

@@ -4,7 +4,14 @@
  * @module
  */
 
-export type { AgentDefinition, Capability, Permissions } from "../actors/define-agent.ts";
+/** The zod that the schemas of capabilities are written with. */
+export { z } from "zod";
+export type {
+  AgentDefinition,
+  AgentOptions,
+  Capability,
+  Permissions,
+} from "../actors/define-agent.ts";
 export { capability, defineAgent } from "../actors/define-agent.ts";
 export type { TaskDefinition, WorkflowDefinition } from "../actors/define-workflow.ts";
 export { defineStatechart, defineWorkflow, output, param } from "../actors/define-workflow.ts";

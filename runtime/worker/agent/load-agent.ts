@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { AgentDefinition } from "../../../actors/define-agent.ts";
+import { type AgentDefinition, defineAgent } from "../../../actors/define-agent.ts";
 import { AgentError } from "../../../machines/error-code.ts";
 
 /**
@@ -14,15 +14,23 @@ import { AgentError } from "../../../machines/error-code.ts";
  */
 export async function loadAgent(moduleUrl: string, agentName: string): Promise<AgentDefinition> {
   const module = (await import(moduleUrl)) as Readonly<Record<string, unknown>>;
-  for (const exported of Object.values(module)) {
-    const candidates: readonly unknown[] = Array.isArray(exported) ? exported : [exported];
-    const found = candidates.find((one) => isDefinition(one) && one.name === agentName);
-    if (found !== undefined) return found as AgentDefinition;
-  }
+  const found = definitionsIn(module).find(({ name }) => name === agentName);
+  // Whoever wrote a plain object gets the defaults too.
+  if (found !== undefined) return defineAgent(found);
   throw new AgentError(
     "AGENT_UNKNOWN",
     `Cannot start agent "${agentName}": ${moduleUrl} exports no definition of that name`,
   );
+}
+
+/** What looks like a definition among the exports, each once also when it is exported under two names. */
+export function definitionsIn(
+  module: Readonly<Record<string, unknown>>,
+): readonly AgentDefinition[] {
+  const exported = Object.values(module).flatMap((value): unknown[] =>
+    Array.isArray(value) ? value : [value],
+  );
+  return [...new Set(exported)].filter(isDefinition);
 }
 
 function isDefinition(value: unknown): value is AgentDefinition {
