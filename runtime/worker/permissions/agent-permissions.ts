@@ -1,0 +1,86 @@
+/**
+ * What an agent declares becomes what its thread holds: names of places that only the node knows are filled in.
+ *
+ * @module
+ */
+
+import type { Grant, Permissions } from "../../../actors/define-agent.ts";
+import type { HostFacts } from "../../../actors/ports.ts";
+import type { DatabaseTarget } from "../../../db/client.ts";
+import {
+  allPermissions,
+  childPermissions,
+  type PermissionSet,
+  permissionNames,
+} from "../../../machines/permissions.ts";
+
+const defaultDatabasePort = 5432;
+const defaultRedisPort = 6379;
+
+/**
+ * The permissions of an agent's thread. In a list, these stand for what the node knows:
+ *
+ *     <data> <reports> <work>    the data folder, and what agents may write of it
+ *     <database> <redis>         host and port, or the socket; nothing where there is none
+ *
+ * A list item may go on below a folder: `<work>/probe`.
+ * @throws {TypeError | URIError} When a grant is malformed.
+ */
+export function permissionsOf(
+  permissions: Permissions,
+  host: HostFacts,
+  database: DatabaseTarget,
+): PermissionSet {
+  const option = Object.fromEntries(
+    permissionNames.map((name) => [name, filledIn(permissions[name], host, database)]),
+  );
+  return childPermissions(allPermissions, option);
+}
+
+function filledIn(
+  grant: Grant | undefined,
+  host: HostFacts,
+  database: DatabaseTarget,
+): Grant | undefined {
+  if (typeof grant !== "object") return grant;
+  return grant.flatMap((item) => placeOf(item, host, database));
+}
+
+function placeOf(item: string, host: HostFacts, database: DatabaseTarget): readonly string[] {
+  const match = /^<(\w+)>(\/.*)?$/.exec(item);
+  if (match === null) return [item];
+  const [, place, below = ""] = match;
+  switch (place) {
+    case "data":
+      return [`${host.dataDir}${below}`];
+    case "reports":
+    case "work":
+      return [`${host.dataDir}/${place}${below}`];
+    case "database":
+      return databaseHosts(database);
+    case "redis":
+      return host.redisUrl === undefined ? [] : urlHosts(host.redisUrl, defaultRedisPort);
+    default:
+      throw new TypeError(
+        `Cannot grant "${item}": known places are <data>, <reports>, <work>, <database> and <redis>`,
+      );
+  }
+}
+
+function databaseHosts(target: DatabaseTarget): readonly string[] {
+  if (target.type === "socket") return [`unix:${target.socketDir}/.s.PGSQL.${target.port}`];
+  return urlHosts(target.url, defaultDatabasePort);
+}
+
+/** `scheme://user@a:1,b:2/name?host=/folder`: hosts as a client of the database reads them. */
+function urlHosts(url: string, defaultPort: number): readonly string[] {
+  const match = /^[a-z0-9+]+:\/\/(?:[^/?#]*@)?([^/?#]*)/i.exec(url);
+  const authority = match?.[1] ?? "";
+  const hosts = authority
+    .split(",")
+    .filter((host) => host !== "")
+    .map((host) => (/:\d+$/.test(host) ? host : `${host}:${defaultPort}`));
+  const folder = new URLSearchParams(/\?(.*)$/.exec(url)?.[1] ?? "").get("host");
+  if (folder?.startsWith("/") === true) return [`unix:${folder}/.s.PGSQL.${defaultPort}`];
+  return hosts.length === 0 ? [`localhost:${defaultPort}`] : hosts;
+}
