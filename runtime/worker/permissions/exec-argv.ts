@@ -17,6 +17,7 @@ import { fileURLToPath } from "node:url";
 import { isWithin } from "../../../machines/permission-item.ts";
 import type { PermissionRule, PermissionSet } from "../../../machines/permissions.ts";
 import { isEverything, isNothing } from "./enforcement.ts";
+import { staticGraph } from "./static-graph.ts";
 
 /** A denied path below a granted one is left out by granting its siblings, these many at most. */
 const maxExpandedGrants = 4_096;
@@ -38,8 +39,13 @@ export function processExecArgv(set: PermissionSet, codeRoots: readonly string[]
 
 function permissionFlags(set: PermissionSet, codeRoots: readonly string[]): string[] {
   const read = pathsOf(set.read);
-  // Node 20 and early 22 have it under its first name.
-  const flags = [knows("--permission") ? "--permission" : "--experimental-permission"];
+  const flags = [
+    // Node 20 and early 22 have it under its first name.
+    knows("--permission") ? "--permission" : "--experimental-permission",
+    // Node warns of the flags below; who grants them knows.
+    "--disable-warning=SecurityWarning",
+    "--disable-warning=ExperimentalWarning",
+  ];
   if (read === "all") flags.push("--allow-fs-read=*");
   else {
     const code = codeRoots.flatMap((root) => [root, ...realPathOf(root)]);
@@ -103,6 +109,12 @@ function realPathOf(path: string): string[] {
   } catch {
     return [];
   }
+}
+
+/** What a thread with these permissions must be able to load to run the module at `url`. */
+export function codeRootsOf(url: string, set: PermissionSet): readonly string[] {
+  if (isEverything(set)) return [];
+  return [...runtimeCodeRoots(), ...staticGraph(url)];
 }
 
 /**

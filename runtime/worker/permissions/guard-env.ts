@@ -11,7 +11,7 @@ export type UngrantedEnv = "throws" | "undefined";
 
 /** Node and its console ask for these themselves; they look unset. */
 const askedByNode =
-  /^(?:NODE_.*|(?:FORCE|NO)_COLOR|COLORTERM|TERM(?:_PROGRAM)?|TMPDIR|TMP|TEMP|CI)$/;
+  /^(?:NODE_.*|WATCH_REPORT_DEPENDENCIES|UNDICI_.*|(?:HTTPS?|NO|ALL)_PROXY|(?:FORCE|NO)_COLOR|COLORTERM|TERM(?:_PROGRAM)?|TMPDIR|TMP|TEMP|CI)$/i;
 
 export function guardEnv(permissions: () => PermissionSet, ungranted: UngrantedEnv): void {
   // The worker's own environment, which its maker has filtered.

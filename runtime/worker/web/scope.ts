@@ -5,11 +5,12 @@
  */
 
 import type { Transferable } from "node:worker_threads";
+import { installGuards } from "../permissions/guards.ts";
 import { createDenoNamespace } from "./deno-namespace.ts";
 import { DeliveredMessage, defineHandler } from "./events.ts";
 import { faultOf } from "./fault.ts";
 import type { MessageFrame, ParentFrame, ScopeEndpoint } from "./frames.ts";
-import { defineGlobals, hide } from "./globals.ts";
+import { defineErrorHandlers, defineGlobals, hide } from "./globals.ts";
 import { enterRealm, type PermissionHolder } from "./realm.ts";
 import { bridgeErrors } from "./scope-errors.ts";
 import { portsOf, transferList } from "./transfer.ts";
@@ -40,12 +41,17 @@ async function load(frame: LoadFrame, endpoint: ScopeEndpoint, inbox: Inbox): Pr
     close,
     post: (data, transfer) => post(endpoint, data, transfer),
   });
-  defineHandlers();
   hide({ Worker, Deno: createDenoNamespace(holder, close) });
+  installGuards({ permissions: () => holder.current });
+  // After the listeners are guarded, which the handlers are among.
   const errors = bridgeErrors((fault) => {
     endpoint.send({ type: "fault", fault });
     return endpoint.exit(1);
   });
+  for (const type of ["message", "messageerror"]) {
+    defineHandler(globalThis, type, undefined, globalThis);
+  }
+  defineErrorHandlers();
   let evaluating = false;
   const beginModule = announce(() => {
     evaluating = true;
@@ -80,28 +86,6 @@ function wrap(before: string, root: string): string {
   return `data:text/javascript,${encodeURIComponent(code)}`;
 }
 
-function defineHandlers(): void {
-  for (const type of ["message", "messageerror", "unhandledrejection", "rejectionhandled"]) {
-    defineHandler(globalThis, type, undefined, globalThis);
-  }
-  defineHandler(
-    globalThis,
-    "error",
-    (target, handler, event) => {
-      const { message, filename, lineno, colno, error } = event as ErrorEvent;
-      const handled = Reflect.apply(handler as (...all: unknown[]) => unknown, target, [
-        message,
-        filename,
-        lineno,
-        colno,
-        error,
-      ]);
-      if (handled === true) event.preventDefault();
-    },
-    globalThis,
-  );
-}
-
 interface Inbox {
   put(item: MessageFrame | { readonly error: unknown }): void;
   /** Delivers what waits, and from then on at once. */
@@ -124,7 +108,7 @@ function createInbox(): Inbox {
     // What arrives meanwhile is put behind.
     for (const item of queue) {
       deliver(item);
-      await undefined;
+      await Promise.resolve();
     }
     waiting = undefined;
   };

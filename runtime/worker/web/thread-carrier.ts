@@ -14,6 +14,7 @@ import {
   type Transferable,
 } from "node:worker_threads";
 import { createDeferred } from "../../../machines/deferred.ts";
+import { codeRootsOf, threadExecArgv } from "../permissions/exec-argv.ts";
 import { compiledUrl } from "../thread-url.ts";
 import type { Carrier, CarrierListener, CarrierOptions, WorkerFault } from "./carrier.ts";
 import { faultOf } from "./fault.ts";
@@ -60,7 +61,7 @@ export function openThread(options: CarrierOptions, listener: CarrierListener): 
 }
 
 function startThread(
-  { name, env, heapLimitMb, print }: CarrierOptions,
+  { url, name, permissions, env, heapLimitMb, execArgv, print }: CarrierOptions,
   seed: ThreadSeed,
 ): NodeWorker {
   const entry = new URL(
@@ -70,8 +71,8 @@ function startThread(
   const worker = new NodeWorker(new URL(compiledUrl(entry)), {
     name,
     env: { ...env },
-    // Flags of the parent, a test runner's hooks say, are none of the worker's.
-    execArgv: [],
+    // Never those of the parent: a test runner's hooks, say, are none of the worker's.
+    execArgv: [...(execArgv ?? threadExecArgv(permissions, codeRootsOf(url, permissions)))],
     workerData: seed,
     transferList: [seed.frames],
     ...(heapLimitMb === undefined
@@ -167,7 +168,7 @@ async function drain(port: MessagePort, receive: (frame: ScopeFrame) => void): P
     const received: { message: ScopeFrame } | undefined = receiveMessageOnPort(port);
     if (received === undefined) return;
     receive(received.message);
-    await undefined;
+    await Promise.resolve();
   }
 }
 
