@@ -28,6 +28,8 @@ export interface CarrierOptions {
   readonly env: Readonly<Record<string, string>>;
   /** Limit of the old generation in MiB. Default: Node's own. */
   readonly heapLimitMb?: number;
+  /** Flags of the worker's thread. Default: made from `permissions`, which a restricted process cannot do. */
+  readonly execArgv?: readonly string[];
   /** Gets what the worker prints. Default: it goes where the parent's output goes. */
   readonly print?: (text: string, stream: "stdout" | "stderr") => void;
 }

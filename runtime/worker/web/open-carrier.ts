@@ -12,12 +12,14 @@ import type {
   Isolation,
   OpenCarrier,
 } from "./carrier.ts";
+import { openDeno } from "./carriers/deno-carrier.ts";
 import { openProcess } from "./carriers/process-carrier.ts";
 import { openThread } from "./thread-carrier.ts";
 
 const carriers: Readonly<Partial<Record<Isolation, OpenCarrier>>> = {
   thread: openThread,
   process: openProcess,
+  deno: openDeno,
 };
 
 /** @throws {AgentError} `ISOLATION_UNAVAILABLE` where this machine lacks what the carrier needs. */

@@ -10,6 +10,7 @@ import { faultOf } from "../fault.ts";
 import { createFrameSender } from "./frame-sender.ts";
 import { encodeFrame, type Frame, frameKinds, frameReader, numberAt } from "./frames.ts";
 import { type HostProgram, startHost } from "./host-process.ts";
+import type { HostBoot } from "./host-protocol.ts";
 import { createPortBridge } from "./port-bridge.ts";
 import { decodePlain, decodeValue, encodePlain, encodeValue, takeValue } from "./values.ts";
 
@@ -67,6 +68,7 @@ export function openHost(
     sender.close();
   });
   boot(
+    program,
     options,
     (payload) => sender.boot(payload),
     (error) => host.fail(faultOf(error, "load")),
@@ -92,7 +94,8 @@ export function openHost(
 }
 
 function boot(
-  { url, root, name, permissions, env, heapLimitMb }: CarrierOptions,
+  { denoPermissions }: HostProgram,
+  { url, root, name, permissions, env, heapLimitMb, execArgv }: CarrierOptions,
   send: (payload: Buffer) => void,
   fail: (error: unknown) => void,
 ): void {
@@ -105,7 +108,9 @@ function boot(
         env,
         ...(rootUrl === undefined ? {} : { root: rootUrl }),
         ...(heapLimitMb === undefined ? {} : { heapLimitMb }),
-      }),
+        ...(execArgv === undefined ? {} : { execArgv }),
+        ...(denoPermissions === undefined ? {} : { denoPermissions }),
+      } satisfies HostBoot),
     );
   if (root === undefined) sendWith();
   else root.then(sendWith, fail);

@@ -5,6 +5,7 @@
  */
 
 import type { PermissionSet } from "../../../../machines/permissions.ts";
+import type { DenoPermissions } from "./deno-flags.ts";
 
 /** The one channel: a socket pair. Nothing else of the parent's handles is inherited. */
 export const channelFd = 3;
@@ -18,6 +19,10 @@ export interface HostBoot {
   readonly permissions: PermissionSet;
   readonly env: Readonly<Record<string, string>>;
   readonly heapLimitMb?: number;
+  /** Only for Node: flags of the worker's thread. */
+  readonly execArgv?: readonly string[];
+  /** Only for Deno: the option of the inner worker. */
+  readonly denoPermissions?: DenoPermissions;
 }
 
 /**

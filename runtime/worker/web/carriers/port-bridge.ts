@@ -35,8 +35,8 @@ export interface PortBridgeOptions {
   /** A value that could not be sent or read; the port stays open, as the standard has it. */
   onMessageError(error: unknown): void;
   /**
-   * Closing says nothing to the other end of a channel between Deno's threads, so where the other
-   * end is in one, both ends tell each other by a message that only they know.
+   * Closing says nothing to the other end of a channel between Deno's threads, so there a port
+   * posts this before it closes.
    */
   readonly closeMark?: string;
 }
@@ -55,7 +55,6 @@ export function createPortBridge(options: PortBridgeOptions): PortBridge {
     const port = ports.get(id);
     if (port === undefined) return;
     ports.delete(id);
-    if (closeMark !== undefined) port.postMessage(closeMark);
     port.close();
   };
 

@@ -1,15 +1,19 @@
 /**
  * Carries a worker in a Node process of its own, under Node's permission model.
  *
+ * The worker is a thread of that process. Thread and process have the same flags, but that the
+ * process may start threads; no code of the worker runs outside of the thread.
+ *
  * @module
  */
 
 import { fileURLToPath } from "node:url";
+import type { PermissionSet } from "../../../../machines/permissions.ts";
+import { codeRootsOf, processExecArgv, threadExecArgv } from "../../permissions/exec-argv.ts";
 import { compiledUrl } from "../../thread-url.ts";
 import type { OpenCarrier } from "../carrier.ts";
-import { emptyFolder } from "./empty-folder.ts";
 import { openHost } from "./host-carrier.ts";
-import { processFlags } from "./process-flags.ts";
+import { emptyFolder } from "./own-folders.ts";
 
 const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
 const entry = fileURLToPath(compiledUrl(new URL(`./process-host.${extension}`, import.meta.url)));
@@ -18,20 +22,25 @@ const entry = fileURLToPath(compiledUrl(new URL(`./process-host.${extension}`, i
 const relayHeapMb = 64;
 
 export const openProcess: OpenCarrier = (options, listener) => {
-  const { permissions, env, heapLimitMb, url } = options;
-  return openHost(
-    {
-      isolation: "process",
-      program: process.execPath,
-      args: [
-        ...processFlags(permissions, url),
-        ...(heapLimitMb === undefined ? [] : [`--max-old-space-size=${heapLimitMb + relayHeapMb}`]),
-        entry,
-      ],
-      env,
-      cwd: emptyFolder(),
-    },
-    options,
-    listener,
-  );
+  const { permissions, url, env, heapLimitMb } = options;
+  const codeRoots = codeRootsOf(url, permissions);
+  const program = {
+    isolation: "process",
+    program: process.execPath,
+    args: [...modelFlags(permissions, codeRoots), ...heapFlag(heapLimitMb), entry],
+    env,
+    cwd: emptyFolder(),
+  } as const;
+  const execArgv = threadExecArgv(permissions, codeRoots);
+  return openHost(program, { ...options, execArgv }, listener);
 };
+
+function modelFlags(permissions: PermissionSet, codeRoots: readonly string[]): readonly string[] {
+  const flags = processExecArgv(permissions, codeRoots);
+  // Node 20 warns that its model is experimental, and all versions of what we know about threads.
+  return flags.length === 0 ? [] : [...flags, "--allow-worker", "--no-warnings"];
+}
+
+function heapFlag(heapLimitMb: number | undefined): readonly string[] {
+  return heapLimitMb === undefined ? [] : [`--max-old-space-size=${heapLimitMb + relayHeapMb}`];
+}
