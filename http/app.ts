@@ -12,6 +12,7 @@ import type { HttpLog } from "./http-log.ts";
 import { createLiveClients, type LiveClients } from "./live/clients.ts";
 import { ProblemError, problemFrom, problemOf, problemResponse } from "./problem.ts";
 import type { Route } from "./route.ts";
+import { actorRoutes } from "./routes/actors.ts";
 import { agentRoutes } from "./routes/agents.ts";
 import { mountDashboard } from "./routes/dashboard.ts";
 import { eventRoutes } from "./routes/events.ts";
@@ -37,6 +38,7 @@ export function apiRoutes(system: System, live: LiveClients): readonly Route[] {
   return [
     ...systemRoutes(system),
     ...agentRoutes(system),
+    ...actorRoutes(system),
     ...workflowRoutes(system),
     ...workflowControlRoutes(system),
     ...eventRoutes(live),

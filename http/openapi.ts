@@ -33,9 +33,9 @@ function schemaOf(schema: z.ZodType): JsonObject {
   return rest;
 }
 
-/** `/workflows/:id` as `/workflows/{id}`. */
+/** `/workflows/:id` as `/workflows/{id}`; what a parameter may look like (`:address{.+}`) is the router's. */
 export function openApiPath(path: string): string {
-  return path.replace(/:(\w+)/g, "{$1}");
+  return path.replace(/:(\w+)(?:\{[^}]*\})?/g, "{$1}");
 }
 
 function parametersOf(route: Route): JsonObject[] {

@@ -42,9 +42,9 @@ export const taskStatus = z.enum([
   "parked",
 ]);
 
-const json = z.unknown().describe("Any JSON value");
-const time = z.string().describe("ISO 8601 UTC");
-const errorRecord = z.object({
+export const json = z.unknown().describe("Any JSON value");
+export const time = z.string().describe("ISO 8601 UTC");
+export const errorRecord = z.object({
   name: z.string(),
   message: z.string(),
   code: z.string(),
@@ -134,8 +134,12 @@ export const treeView = z.object({
   id: z.string(),
   kind: z.enum(["supervisor", "worker"]),
   strategy: z.enum(["one_for_one", "one_for_all", "rest_for_one"]).optional(),
+  address: z.string().optional(),
+  restart: z.enum(["permanent", "transient", "temporary"]).optional(),
+  incarnation: z.int().optional(),
   status: z.string(),
   restarts: z.int(),
+  lastError: errorRecord.nullish(),
   children: z.array(json),
 });
 
@@ -187,7 +191,7 @@ export function pageOf(item: z.ZodType): z.ZodType {
 }
 
 /** Fails to compile when a schema asks for a field that its view does not have in that type. */
-type Fits<View, Schema extends z.ZodType> =
+export type Fits<View, Schema extends z.ZodType> =
   View extends DeepReadonly<z.input<Schema>> ? true : never;
 type DeepReadonly<T> = T extends object ? { readonly [K in keyof T]: DeepReadonly<T[K]> } : T;
 

@@ -8,12 +8,14 @@ import type { AgentCard } from "../actors/define-agent.ts";
 import type { Log } from "../actors/ports.ts";
 import type { Supervisor } from "../actors/tree/supervisor.ts";
 import type { Json } from "../machines/error-code.ts";
+import { createActorService } from "./actor-service.ts";
 import { createAgentService } from "./agent-service.ts";
 import type { LiveHub } from "./live-hub.ts";
 import type { NodeParts } from "./node/context.ts";
 import type { AgentsPort, System, SystemStatus, TreeView, WorkflowStatus } from "./system.ts";
 import { version } from "./version.ts";
 import type { AgentsHandle } from "./worker/agent/agent-pool.ts";
+import type { InspectionHub } from "./worker/inspect/hub.ts";
 
 /** The task whose output is the phase's report. */
 const reportTask = "phase1_completion_review";
@@ -30,6 +32,7 @@ export interface NodeSystemOptions {
   readonly definitions: ReadonlyMap<string, AgentCard>;
   readonly log: Log;
   readonly isStopping: () => boolean;
+  readonly inspection: InspectionHub;
 }
 
 const noRuns: Readonly<Record<WorkflowStatus, number>> = {
@@ -98,6 +101,13 @@ export function createNodeSystem(options: NodeSystemOptions): System {
     get agents() {
       return agentService();
     },
+    actors: createActorService({
+      hub: options.inspection,
+      parts,
+      tree,
+      log: options.log,
+      bridge: () => null,
+    }),
     live: options.live,
     status: async () => {
       const states = parts.agents.current().states();

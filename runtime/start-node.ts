@@ -26,6 +26,7 @@ import { agentConnections, createConnectionBudget } from "./connection-budget.ts
 import { createLiveHub } from "./live-hub.ts";
 import { agentsChild } from "./node/agents.ts";
 import { busChild } from "./node/bus.ts";
+import { startInspection } from "./inspection-feed.ts";
 import { createNodeParts, type NodeContext } from "./node/context.ts";
 import { gatewayChild, type OpenGateway } from "./node/gateway.ts";
 import { infrastructureChild } from "./node/infrastructure.ts";
@@ -90,6 +91,7 @@ async function startTree(options: NodeOptions, lock: DataDirLock): Promise<Runni
     busChild(node),
     agentsChild(node),
     monitorChild(node),
+    inspection: node.inspection,
     workflowsChild(node),
     gatewayChild(node, { open: options.openGateway, system, lock }),
   ]);
@@ -124,7 +126,9 @@ async function createContext(
     nodeId: await readNodeId(config.dataDir),
     queue: (target) =>
       redisUrl === undefined ? { type: "postgres", target } : { type: "redis", url: redisUrl },
-    live: createLiveHub(randomUUID(), clock),
+  const live = createLiveHub(randomUUID(), clock);
+    live,
+    inspection: startInspection(live, log),
     budget: createConnectionBudget(agentConnections),
     definitions: new Map(agentDefinitions.map((definition) => [definition.name, definition])),
     parts: createNodeParts(),

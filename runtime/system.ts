@@ -132,6 +132,9 @@ export type ActorKind =
   /** The actor in an agent's thread. */
   | "thread"
   | "workflow"
+  | "task"
+  /** An actor that another actor has spawned. */
+  | "actor"
   /** An actor in a worker of its own, reached over the event channel. */
   | "remote";
 
@@ -419,6 +422,7 @@ export interface System {
   readonly agents: AgentsPort;
   readonly live: LivePort;
   /** The newest report of a phase, as JSON and Markdown; undefined before the first. */
+  readonly actors: ActorsPort;
   phaseReport(workflowId: string): Promise<{ json: Json; markdown: string } | undefined>;
 }
 

@@ -19,7 +19,7 @@ import type {
   WorkflowView,
 } from "../../runtime/system.ts";
 import type { PendingEvent } from "./conflation.ts";
-import { isTopic, MAX_TOPICS } from "./topics.ts";
+import { isTopic, MAX_TOPICS, TOPIC_FORMS } from "./topics.ts";
 
 /** Why a client gets a new snapshot: its place is too old, of another process, or it read too slowly. */
 export type ResyncReason = "gap" | "epoch" | "overflow";
@@ -131,7 +131,7 @@ export function parseClientFrame(text: string): ClientFrame | string {
     return "Cannot read the frame: type must be subscribe, unsubscribe or ping";
   }
   if (!Array.isArray(topics) || topics.length > MAX_TOPICS || !topics.every(isTopic)) {
-    return `Cannot ${type}: topics must be up to ${MAX_TOPICS} of system, events, workflow:ID, agent:NAME`;
+    return `Cannot ${type}: topics must be up to ${MAX_TOPICS} of ${TOPIC_FORMS}`;
   }
   return { type, topics };
 }

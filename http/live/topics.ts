@@ -1,5 +1,5 @@
 /**
- * Names of live topics: `system`, `events`, `workflow:ID`, `agent:NAME`.
+ * Names of live topics: `system`, `events`, `inspect`, `workflow:ID`, `agent:NAME`, `actor:ADDRESS`.
  *
  * @module
  */
@@ -7,10 +7,13 @@
 /** Topics that one client may hold at once. */
 export const MAX_TOPICS = 64;
 const MAX_TOPIC_LENGTH = 200;
+const GENERAL: ReadonlySet<string> = new Set(["system", "events", "inspect"]);
+/** What `isTopic` accepts, for people. */
+export const TOPIC_FORMS = "system, events, inspect, workflow:ID, agent:NAME, actor:ADDRESS";
 
 export function isTopic(value: unknown): value is string {
   if (typeof value !== "string" || value.length > MAX_TOPIC_LENGTH) return false;
-  return value === "system" || value === "events" || /^(?:workflow|agent):[\w.:-]+$/.test(value);
+  return GENERAL.has(value) || /^(?:(?:workflow|agent):[\w.:-]+|actor:\/[\w.:@/-]+)$/.test(value);
 }
 
 /** Splits `system,workflow:ID`; the second list is what names no topic. */

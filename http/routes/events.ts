@@ -7,7 +7,7 @@
 import { z } from "zod";
 import type { LiveClients } from "../live/clients.ts";
 import { openSseStream } from "../live/sse.ts";
-import { MAX_TOPICS, parsePosition, parseTopics } from "../live/topics.ts";
+import { MAX_TOPICS, parsePosition, parseTopics, TOPIC_FORMS } from "../live/topics.ts";
 import { type InvalidField, ProblemError } from "../problem.ts";
 import { answers, defineRoute, type Route } from "../route.ts";
 
@@ -19,7 +19,7 @@ const streamQuery = z.strictObject({
     .string()
     .max(4_000)
     .default("system,events")
-    .describe("Separated by commas: system, events, workflow:ID, agent:NAME"),
+    .describe(`Separated by commas: ${TOPIC_FORMS}`),
   from: z.string().max(200).optional().describe("EPOCH:SEQ of the last frame; resumes after it"),
 });
 
@@ -28,7 +28,7 @@ export function readTopics(text: string): readonly string[] {
   const { topics, unknown } = parseTopics(text);
   const fields: InvalidField[] = unknown.slice(0, 10).map((topic) => ({
     pointer: "/topics",
-    detail: `"${topic.slice(0, 100)}" is none of system, events, workflow:ID, agent:NAME`,
+    detail: `"${topic.slice(0, 100)}" is none of ${TOPIC_FORMS}`,
     in: "query",
   }));
   if (topics.length === 0 || topics.length > MAX_TOPICS) {

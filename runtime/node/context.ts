@@ -15,7 +15,7 @@ import type { LiveHub } from "../live-hub.ts";
 import type { Monitor } from "../monitor.ts";
 import type { NodeWorkflows } from "../node-workflows.ts";
 import type { QueueBackend } from "../queue/job-queue.ts";
-import type { AgentsHandle } from "../worker/agent/agent-pool.ts";
+import type { InspectionHub } from "../worker/inspect/hub.ts";
 import { createPart, type Part } from "./part.ts";
 
 /** The database that this node uses: its own server, or the one that `DATABASE_URL` names. */
@@ -60,6 +60,7 @@ export interface NodeContext {
   readonly definitions: ReadonlyMap<string, AgentCard>;
   readonly parts: NodeParts;
   /** The node cannot go on, for this reason. Only the first counts. */
+  readonly inspection: InspectionHub;
   lose(error: Error): void;
 }
 
