@@ -99,7 +99,8 @@ async function startTree(options: NodeOptions, lock: DataDirLock): Promise<Runni
   void tree.exited.then((exit) => {
     // Nobody is told of a loss that is the stop itself.
     if (stopping !== undefined) return;
-    const cause = exit.type === "abnormal" ? exit.error.message : "the root supervisor ended";
+    const error = exit.type === "normal" ? undefined : exit.error;
+    const cause = error?.message ?? "the root supervisor ended";
     lost.resolve(new Error(`Cannot go on: ${cause}`));
   });
   return {
@@ -143,9 +144,9 @@ async function startRoot(
 ): Promise<Supervisor> {
   const unlessAborted = (spec: ChildSpec): ChildSpec => ({
     ...spec,
-    start: async () => {
+    start: async (place) => {
       signal?.throwIfAborted();
-      return await spec.start();
+      return await spec.start(place);
     },
   });
   try {

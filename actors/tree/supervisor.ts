@@ -5,19 +5,34 @@
  * @module
  */
 
-import { createActor, type SnapshotFrom, waitFor } from "xstate";
-import type { ChildExit } from "../../machines/child-table.ts";
-import { createDeferred } from "../../machines/deferred.ts";
+import { type ActorRefFrom, createActor, type SnapshotFrom, waitFor } from "xstate";
+import {
+  type ChildExit,
+  type ChildFacts,
+  type ChildRow,
+  findRow,
+  isLive,
+} from "../../machines/child-table.ts";
+import { createDeferred, type Deferred } from "../../machines/deferred.ts";
 import { AgentError, toErrorRecord } from "../../machines/error-code.ts";
-import type { Intensity, Strategy } from "../../machines/restart-policy.ts";
+import type { AutoShutdown, Intensity, Strategy } from "../../machines/restart-policy.ts";
 import { supervisorMachine } from "../../machines/supervisor.ts";
+import type { Backoff } from "../../machines/supervisor-reactions.ts";
 import type { Clock, Log } from "../ports.ts";
-import type { ChildSpec, RunningChild, TreeNode } from "./child-spec.ts";
+import {
+  type ChildSpec,
+  checkSpecs,
+  factsOf,
+  type RunningChild,
+  type TreeNode,
+  type TreeServices,
+} from "./child-spec.ts";
+import { openRestartRecord, type RestartRecord } from "./restart-memory.ts";
+import { provideEffects, type SupervisorParts } from "./supervisor-effects.ts";
+import { viewOf } from "./supervisor-view.ts";
 
 const defaultIntensity: Intensity = { maxRestarts: 5, periodMs: 60_000 };
-const defaultBackoff = { initialMs: 50, maxMs: 5_000 };
-const workerShutdownMs = 5_000;
-const supervisorShutdownMs = 60_000;
+const defaultBackoff: Backoff = { initialMs: 50, maxMs: 5_000 };
 
 /** Timers of the supervisor; tests pass a simulated one. */
 export interface Timers {
@@ -28,14 +43,22 @@ export interface Timers {
 export interface SupervisorOptions {
   readonly id: string;
   readonly strategy: Strategy;
-  /** Default 5 restarts in 60 s. */
+  /** Path from the root. Default `/id`: this is the root. */
+  readonly address?: string;
+  /** What the tree shares; children get it passed on. */
+  readonly tree?: TreeServices;
+  /** Default 5 restarts in 60 s; OTP's is `OTP_INTENSITY`. */
   readonly intensity?: Intensity;
-  /** Delay before a restart, doubling within the period. Default 50 ms to 5 s, up to half of it random. */
-  readonly backoff?: { readonly initialMs: number; readonly maxMs: number };
+  /** Delay before a restart, doubling until a healthy time. Default 50 ms to 5 s, up to half of it random. */
+  readonly backoff?: Backoff;
   /** Default `ordered`: each child starts when the one before it is ready; stop in reverse. */
   readonly startMode?: "ordered" | "parallel";
   /** Default `fails`, as in OTP. `exits`: a child that cannot start at first is restarted by the rules. */
   readonly startFailure?: "fails" | "exits";
+  /** Default `never`. */
+  readonly autoShutdown?: AutoShutdown;
+  /** Children that have ended are forgotten, whatever their type; see `dynamic-supervisor.ts`. */
+  readonly isDynamic?: boolean;
   readonly children: readonly ChildSpec[];
   readonly clock: Clock;
   readonly log: Log;
@@ -46,158 +69,272 @@ export interface SupervisorOptions {
   readonly onChange?: () => void;
 }
 
+/** New rules for a supervisor that runs. Children that are not named keep theirs. */
+export interface SpecChange {
+  readonly strategy?: Strategy;
+  readonly intensity?: Intensity;
+  readonly backoff?: Backoff;
+  readonly autoShutdown?: AutoShutdown;
+  readonly children?: readonly ChildSpec[];
+}
+
+/** OTP's `count_children`. `active` are those that run. */
+export interface ChildCounts {
+  readonly specs: number;
+  readonly active: number;
+  readonly supervisors: number;
+  readonly workers: number;
+}
+
 export interface Supervisor extends RunningChild {
   readonly id: string;
+  readonly address: string;
   view(): TreeNode;
+  /**
+   * Adds a child and starts it. Resolves with undefined when its start was ignored.
+   * @throws {AgentError} `CHILD_EXISTS`, `CHILD_SPECS_INVALID`, `SUPERVISOR_STOPPED`, or what its start
+   * threw: then it is not added, and no restart is charged.
+   */
+  startChild(spec: ChildSpec): Promise<RunningChild | undefined>;
   /** Stops and starts one child; its intensity is not charged. Also starts one that has ended. */
   restartChild(id: string): void;
-  /** Stops one child for good, until `restartChild`. Resolves when it is gone. */
+  /** Stops one child for good, until `restartChild`; a temporary one is forgotten. Resolves when it is gone. */
   stopChild(id: string): Promise<void>;
+  /** Forgets a child that has ended. @throws {AgentError} `CHILD_RUNNING`, `CHILD_UNKNOWN`. */
+  deleteChild(id: string): void;
+  /** In start order. */
+  whichChildren(): readonly ChildRow[];
+  countChildren(): ChildCounts;
+  /** With all defaults filled in; undefined for an unknown one. */
+  childSpec(id: string): ChildFacts | undefined;
+  /**
+   * Changes rules and specs in place (OTP `code_change`): running children go on, and are started by
+   * their new spec the next time; new ones wait for `restartChild`.
+   * @throws {AgentError} `CHILD_SPECS_INVALID`; then nothing has changed.
+   */
+  changeSpecs(change: SpecChange): void;
 }
+
+type Actor = ActorRefFrom<typeof supervisorMachine>;
+type SupervisorSnapshot = SnapshotFrom<typeof supervisorMachine>;
 
 /**
  * Starts children in order (or all at once). Resolves when each has started or, with `startFailure: "exits"`,
  * has at least been tried.
- * @throws {AgentError} `RESTART_INTENSITY` when a child cannot start; those already started are stopped again.
+ * @throws {AgentError} `CHILD_SPECS_INVALID`; `RESTART_INTENSITY` when a child cannot start: those already
+ * started are stopped again.
  */
 export async function startSupervisor(options: SupervisorOptions): Promise<Supervisor> {
-  const live = new Map<string, RunningChild>();
-  /** What the first start threw that failed, as it was thrown. */
-  let thrown: { readonly error: unknown } | undefined;
-  const actor = createActor(
-    provide(
-      options,
-      live,
-      (event) => actor.send(event),
-      (error) => {
-        thrown ??= { error };
-      },
-    ),
-    {
-      id: options.id,
-      input: {
-        strategy: options.strategy,
-        intensity: options.intensity ?? defaultIntensity,
-        backoff: options.backoff ?? defaultBackoff,
-        startMode: options.startMode ?? "ordered",
-        startFailure: options.startFailure ?? "fails",
-        children: options.children.map((spec) => ({
-          id: spec.id,
-          restart: spec.restart ?? "permanent",
-          shutdownMs: shutdownMsOf(spec),
-        })),
-      },
-      ...(options.timers === undefined ? {} : { clock: simulatedClock(options.timers) }),
-    },
-  );
+  const address = options.address ?? `/${options.id}`;
+  const parts: SupervisorParts = {
+    options,
+    address,
+    tree: options.tree ?? {},
+    specs: new Map(options.children.map((spec) => [spec.id, spec])),
+    live: new Map(),
+    asked: new Map(),
+    forced: new Map(),
+    thrown: undefined,
+  };
+  const actor = createSupervisorActor(parts);
   const exited = createDeferred<ChildExit>();
   const started = createDeferred<void>();
-  actor.subscribe({
-    next: (snapshot) => {
-      options.onChange?.();
-      if (snapshot.value === "running") started.resolve();
-      if (snapshot.status !== "done") return;
-      started.resolve();
-      exited.resolve(exitOf(snapshot));
-    },
-    error: (error) => {
-      const record = toErrorRecord(error);
-      options.log.error("supervisor.broken", { supervisor: options.id, error: record });
-      started.reject(error);
-      exited.resolve({ type: "abnormal", error: record });
-    },
-  });
+  watch(actor, parts, started, exited);
   actor.start();
   await started.promise;
   const failure = actor.getSnapshot().context.error;
   if (!actor.getSnapshot().context.started && failure !== undefined) {
-    const cause = thrown === undefined ? failure.cause : thrown.error;
+    const cause = parts.thrown === undefined ? failure.cause : parts.thrown.error;
     throw new AgentError(failure.code, failure.message, { cause });
   }
-  return {
-    id: options.id,
-    exited: exited.promise,
-    stop: async () => {
-      if (actor.getSnapshot().status === "active") actor.send({ type: "supervisor.stop" });
-      await exited.promise;
-    },
-    stopChild: async (id) => {
-      actor.send({ type: "child.stop", id });
-      // Bounded by the child's own shutdown time.
-      await waitFor(actor, ({ context }) =>
-        context.table.every((row) => row.id !== id || row.status === "ended"),
-      );
-    },
-    restartChild: (id) => actor.send({ type: "child.restart", id }),
-    view: () => viewOf(options, live, actor.getSnapshot()),
-  };
+  return createHandle(parts, actor, exited.promise);
 }
 
-type SupervisorSnapshot = SnapshotFrom<typeof supervisorMachine>;
-type SendEvent = (
-  event: Parameters<ReturnType<typeof createActor<typeof supervisorMachine>>["send"]>[0],
-) => void;
+function createSupervisorActor(parts: SupervisorParts): Actor {
+  const { options } = parts;
+  const { autoShutdown = "never", backoff = defaultBackoff, strategy } = options;
+  const rules = {
+    strategy,
+    autoShutdown,
+    backoff,
+    intensity: options.intensity ?? defaultIntensity,
+  };
+  const children = options.children.map(factsOf);
+  checkSpecs(options.id, rules, children);
+  const { timers } = options;
+  const actor: Actor = createActor(
+    provideEffects(parts, () => actor),
+    {
+      id: options.id,
+      input: {
+        ...rules,
+        startMode: options.startMode ?? "ordered",
+        startFailure: options.startFailure ?? "fails",
+        isDynamic: options.isDynamic ?? false,
+        children,
+      },
+      ...(timers === undefined ? {} : { clock: simulatedClock(timers) }),
+    },
+  );
+  return actor;
+}
 
-/** The machine with its three effects; each reports back as an event, exactly once per start. */
-function provide(
-  options: SupervisorOptions,
-  live: Map<string, RunningChild>,
-  send: SendEvent,
-  onStartError: (error: unknown) => void,
-): typeof supervisorMachine {
-  const { clock, log, id: supervisor } = options;
-  const random = options.random ?? Math.random;
-  const specs = new Map(options.children.map((spec) => [spec.id, spec]));
-  const reportExit = (id: string, exit: ChildExit): void => {
-    live.delete(id);
-    if (exit.type === "abnormal") {
-      log.warn("child.exited", { supervisor, child: id, error: exit.error });
-    }
-    send({ type: "child.exited", id, exit, nowMs: clock.monotonicMs(), random: random() });
+function watch(
+  actor: Actor,
+  parts: SupervisorParts,
+  started: Deferred<void>,
+  exited: Deferred<ChildExit>,
+): void {
+  const { options } = parts;
+  const record = remember(actor, parts);
+  const end = (exit: ChildExit): void => {
+    record?.close();
+    for (const { reject } of parts.asked.values()) reject(stoppedError(options.id));
+    parts.asked.clear();
+    exited.resolve(exit);
   };
-  const start = async (id: string): Promise<void> => {
-    const spec = specs.get(id);
-    if (spec === undefined) return;
-    let child: RunningChild;
-    try {
-      child = await spec.start();
-    } catch (error) {
-      onStartError(error);
-      reportExit(id, { type: "abnormal", error: toErrorRecord(error) });
-      return;
-    }
-    live.set(id, child);
-    send({ type: "child.started", id });
-    const exit = await child.exited;
-    // A child that was left behind has been reported already.
-    if (live.get(id) === child) reportExit(id, exit);
-  };
-  const end = async (id: string, how: "stop" | "kill"): Promise<void> => {
-    const child = live.get(id);
-    if (child === undefined) return;
-    if (how === "kill") log.warn("child.killed", { supervisor, child: id });
-    try {
-      if (how === "stop") await child.stop();
-      else if (child.kill !== undefined) await child.kill();
-      // Nothing can end it: the tree goes on without it rather than hang.
-      else reportExit(id, { type: "normal" });
-    } catch (error) {
-      log.error("child.stop-failed", { supervisor, child: id, error: toErrorRecord(error) });
-    }
-  };
-  // In their own microtask: a child may be a supervisor, and one actor must not run inside another's action.
-  return supervisorMachine.provide({
-    actions: {
-      startChild: (_, { id }) => queueMicrotask(() => void start(id)),
-      stopChild: (_, { id }) => queueMicrotask(() => void end(id, "stop")),
-      killChild: (_, { id }) => queueMicrotask(() => void end(id, "kill")),
+  actor.subscribe({
+    next: (snapshot) => {
+      record?.note(snapshot.context.restartsMs, snapshot.context.table);
+      options.onChange?.();
+      if (snapshot.value === "running") started.resolve();
+      if (snapshot.status !== "done") return;
+      started.resolve();
+      end(exitOf(snapshot));
+    },
+    error: (error) => {
+      const broken = toErrorRecord(error);
+      options.log.error("supervisor.broken", { supervisor: options.id, error: broken });
+      started.reject(error);
+      end({ type: "abnormal", error: broken });
     },
   });
 }
 
-function shutdownMsOf(spec: ChildSpec): number {
-  if (spec.shutdownMs !== undefined) return spec.shutdownMs;
-  return spec.type === "supervisor" ? supervisorShutdownMs : workerShutdownMs;
+function remember(actor: Actor, { address, options, tree }: SupervisorParts) {
+  if (tree.memory === undefined) return undefined;
+  const record: RestartRecord = openRestartRecord({
+    address,
+    memory: tree.memory,
+    clock: options.clock,
+    log: options.log,
+    onRestored: (restarts) => {
+      if (isActive(actor)) actor.send({ type: "restarts.restored", ...restarts });
+    },
+  });
+  return record;
+}
+
+function createHandle(
+  parts: SupervisorParts,
+  actor: Actor,
+  exited: Promise<ChildExit>,
+): Supervisor {
+  const { address, options, specs } = parts;
+  const table = () => actor.getSnapshot().context.table;
+  const required = (id: string): ChildRow => {
+    const row = findRow(table(), id);
+    if (row !== undefined) return row;
+    const ids = table().map((child) => child.id);
+    throw new AgentError(
+      "CHILD_UNKNOWN",
+      `Cannot find child "${id}" of supervisor "${options.id}": there are ${ids.slice(0, 50).join(", ") || "none"}`,
+    );
+  };
+  return {
+    id: options.id,
+    address,
+    exited,
+    stop: async () => {
+      if (isActive(actor)) actor.send({ type: "supervisor.stop" });
+      await exited;
+    },
+    startChild: (spec) => startChild(parts, actor, spec),
+    stopChild: async (id) => {
+      required(id);
+      actor.send({ type: "child.stop", id });
+      // Bounded by the child's own shutdown time.
+      await waitFor(
+        actor,
+        ({ context }) => (findRow(context.table, id)?.status ?? "ended") === "ended",
+      );
+    },
+    restartChild: (id) => {
+      required(id);
+      actor.send({ type: "child.restart", id });
+    },
+    deleteChild: (id) => {
+      const row = required(id);
+      if (row.status !== "ended") {
+        const message = `Cannot delete child "${id}" of "${options.id}": it is ${row.status}; stop it first`;
+        throw new AgentError("CHILD_RUNNING", message);
+      }
+      specs.delete(id);
+      actor.send({ type: "child.delete", id });
+    },
+    whichChildren: table,
+    countChildren: () => countOf(table()),
+    childSpec: (id) => factsOfRow(findRow(table(), id)),
+    changeSpecs: (change) => changeSpecs(parts, actor, change),
+    view: () => viewOf(parts, actor.getSnapshot()),
+  };
+}
+
+async function startChild(
+  { asked, options, specs }: SupervisorParts,
+  actor: Actor,
+  spec: ChildSpec,
+): Promise<RunningChild | undefined> {
+  const { context } = actor.getSnapshot();
+  const facts = factsOf(spec);
+  if (!isActive(actor) || context.stopping) throw stoppedError(options.id);
+  const known = findRow(context.table, spec.id);
+  if (known !== undefined) {
+    const how = isLive(known) ? "it runs already" : "restart or delete it";
+    const message = `Cannot start child "${spec.id}" of "${options.id}": there is one that is ${known.status}; ${how}`;
+    throw new AgentError("CHILD_EXISTS", message);
+  }
+  checkSpecs(options.id, context, [facts]);
+  const answer = createDeferred<RunningChild | undefined>();
+  specs.set(spec.id, spec);
+  asked.set(spec.id, answer);
+  actor.send({ type: "child.add", child: facts });
+  return await answer.promise;
+}
+
+function changeSpecs({ options, specs }: SupervisorParts, actor: Actor, change: SpecChange): void {
+  const { context } = actor.getSnapshot();
+  const { children, ...rules } = change;
+  const facts = children?.map(factsOf);
+  const named = new Set(facts?.map(({ id }) => id));
+  const kept = context.table.filter(({ id }) => !named.has(id));
+  checkSpecs(options.id, { ...context, ...rules }, [...kept, ...(facts ?? context.table)]);
+  for (const spec of children ?? []) specs.set(spec.id, spec);
+  actor.send({
+    type: "specs.changed",
+    ...rules,
+    ...(facts === undefined ? {} : { children: facts }),
+  });
+}
+
+function countOf(rows: readonly ChildRow[]): ChildCounts {
+  const supervisors = rows.filter(({ type }) => type === "supervisor").length;
+  return {
+    specs: rows.length,
+    active: rows.filter(({ status }) => status === "running" || status === "stopping").length,
+    supervisors,
+    workers: rows.length - supervisors,
+  };
+}
+
+function factsOfRow(row: ChildRow | undefined): ChildFacts | undefined {
+  if (row === undefined) return undefined;
+  const { id, restart, shutdown, significant, type } = row;
+  return { id, restart, shutdown, significant, type };
+}
+
+function isActive(actor: Actor): boolean {
+  return actor.getSnapshot().status === "active";
 }
 
 function simulatedClock(timers: Timers) {
@@ -207,37 +344,12 @@ function simulatedClock(timers: Timers) {
   };
 }
 
-function exitOf(snapshot: SupervisorSnapshot): ChildExit {
-  const { error } = snapshot.context;
-  return error === undefined ? { type: "normal" } : { type: "abnormal", error };
+/** A supervisor that gives up has stopped its children in order: `shutdown`, as in OTP, and why. */
+function exitOf({ context }: SupervisorSnapshot): ChildExit {
+  if (context.error !== undefined) return { type: "shutdown", error: context.error };
+  return context.isAutoShutdown ? { type: "shutdown" } : { type: "normal" };
 }
 
-function viewOf(
-  options: SupervisorOptions,
-  live: ReadonlyMap<string, RunningChild>,
-  snapshot: SupervisorSnapshot,
-): TreeNode {
-  const children = options.children.map((spec): TreeNode => {
-    const row = snapshot.context.table.find((child) => child.id === spec.id);
-    const own = live.get(spec.id)?.view?.();
-    const status = row?.status ?? "ended";
-    const restarts = row?.restarts ?? 0;
-    if (own !== undefined) return { ...own, id: spec.id, status: own.status, restarts };
-    const failed = status === "ended" && row?.lastError != null && row.goal === "up";
-    return {
-      id: spec.id,
-      kind: spec.type ?? "worker",
-      status: failed ? "failed" : status,
-      restarts,
-      children: [],
-    };
-  });
-  return {
-    id: options.id,
-    kind: "supervisor",
-    strategy: options.strategy,
-    status: String(snapshot.value),
-    restarts: snapshot.context.table.reduce((sum, row) => sum + row.restarts, 0),
-    children,
-  };
+function stoppedError(id: string): AgentError {
+  return new AgentError("SUPERVISOR_STOPPED", `Cannot start a child of "${id}": it is stopping`);
 }

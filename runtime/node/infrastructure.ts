@@ -35,8 +35,9 @@ export function infrastructureChild(node: NodeContext): ChildSpec {
     id: "infrastructure",
     type: "supervisor",
     shutdownMs: infrastructureShutdownMs,
-    start: () =>
+    start: (place) =>
       startSupervisor({
+        ...place,
         id: "infrastructure",
         strategy: "one_for_one",
         clock: node.clock,

@@ -1,14 +1,16 @@
 import { expect, test } from "vitest";
 import { initialTransition, transition } from "xstate";
+import type { ChildFacts } from "../../machines/child-table.ts";
 import type { ErrorRecord } from "../../machines/error-code.ts";
-import {
-  type SupervisorEvent,
-  type SupervisorInput,
-  supervisorMachine,
-} from "../../machines/supervisor.ts";
+import { supervisorMachine } from "../../machines/supervisor.ts";
+import type { SupervisorEvent, SupervisorInput } from "../../machines/supervisor-reactions.ts";
 
 const error: ErrorRecord = { name: "Error", message: "boom", code: "BOOM", retryable: true };
 const crash = { type: "abnormal", error } as const;
+
+function facts(id: string, change: Partial<ChildFacts> = {}): ChildFacts {
+  return { id, restart: "permanent", type: "worker", shutdown: 50, significant: false, ...change };
+}
 
 /** Feeds events to the pure machine; collects its effects as words. */
 function run(options: Partial<SupervisorInput> = {}) {
@@ -18,7 +20,9 @@ function run(options: Partial<SupervisorInput> = {}) {
     backoff: { initialMs: 100, maxMs: 1_000 },
     startMode: "ordered",
     startFailure: "fails",
-    children: ["a", "b", "c"].map((id) => ({ id, restart: "permanent", shutdownMs: 50 })),
+    autoShutdown: "never",
+    isDynamic: false,
+    children: ["a", "b", "c"].map((id) => facts(id)),
     ...options,
   };
   const effects: string[] = [];
@@ -45,6 +49,7 @@ function run(options: Partial<SupervisorInput> = {}) {
         [snapshot, actions] = transition(supervisorMachine, snapshot, {
           type: "child.started",
           id,
+          nowMs: 0,
         });
         note(actions);
       }
@@ -173,17 +178,14 @@ test('with startFailure "exits" a child that cannot start at first is restarted'
   expect(s.state()).toBe("running");
 });
 
-test("a transient child that ended normally and a temporary one stay down", () => {
+test("a transient child that ended normally stays down, a temporary one is forgotten", () => {
   const s = run({
-    children: [
-      { id: "t", restart: "transient", shutdownMs: 1 },
-      { id: "u", restart: "temporary", shutdownMs: 1 },
-    ],
+    children: [facts("t", { restart: "transient" }), facts("u", { restart: "temporary" })],
   });
   s.started("t", "u");
   s.exited("t", normal);
   s.exited("u");
-  expect(s.statuses()).toEqual(["t ended", "u ended"]);
+  expect(s.statuses()).toEqual(["t ended"]);
   expect(s.state()).toBe("running");
 });
 

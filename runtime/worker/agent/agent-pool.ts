@@ -98,8 +98,9 @@ export async function startAgents(options: AgentsOptions): Promise<AgentsHandle>
     children: [...slots.values()].map((slot) => ({
       id: slot.name,
       type: "supervisor",
-      // Its own intensity decides; the others never pay for it.
-      restart: "temporary",
+      // Its own intensity decides; the others never pay for it. When it gives up it ends with
+      // `shutdown`, which a transient child is not restarted after, and stays known by name.
+      restart: "transient",
       shutdownMs: shutdownMs + shutdownMarginMs,
       start: () => superviseAgent(slot, options, shutdownMs),
     })),
@@ -145,7 +146,7 @@ async function superviseAgent(
       children: [{ id: `${slot.name}/thread`, shutdownMs, start: () => slot.startThread() }],
     });
     void supervisor.exited.then((exit) => {
-      if (exit.type === "abnormal") slot.gaveUp(exit.error);
+      if (exit.type !== "normal" && exit.error !== undefined) slot.gaveUp(exit.error);
     });
     return supervisor;
   } catch (error) {

@@ -86,17 +86,20 @@ test("startSupervisor() restarts a crashed child after its backoff and shows it 
   timers.increment(1);
   await settle();
   expect(diary()).toEqual(["start a"]);
-  expect(supervisor.view()).toEqual({
+  expect(supervisor.view()).toMatchObject({
     id: "root",
+    address: "/root",
     kind: "supervisor",
     strategy: "one_for_one",
+    intensity: { maxRestarts: 1, periodMs: 1_000 },
     status: "running",
     restarts: 1,
-    children: [
-      { id: "a", kind: "worker", status: "running", restarts: 1, children: [] },
-      { id: "b", kind: "worker", status: "running", restarts: 0, children: [] },
-    ],
+    lastError: null,
   });
+  expect(supervisor.view().children).toMatchObject([
+    { address: "/root/a", restart: "permanent", restarts: 1, lastError: { message: "a crashed" } },
+    { address: "/root/b", kind: "worker", status: "running", restarts: 0, lastError: null },
+  ]);
   await supervisor.stop();
 });
 
