@@ -11,10 +11,13 @@ interface PermissionDescriptor {
   readonly name: string;
 }
 
-export function createDenoNamespace(permissions: PermissionHolder, close: () => never): object {
+export function createDenoNamespace(
+  permissions: PermissionHolder,
+  exit: (code?: number) => never,
+): object {
   return {
     pid: process.pid,
-    exit: close,
+    exit,
     env: {
       get: (name: string): string | undefined => {
         requirePermission(permissions.current, "env", name);

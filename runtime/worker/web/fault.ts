@@ -4,6 +4,7 @@
  * @module
  */
 
+import { pathToFileURL } from "node:url";
 import { inspect } from "node:util";
 import { toErrorRecord } from "../../../machines/error-code.ts";
 import type { WorkerFault } from "./carrier.ts";
@@ -17,7 +18,7 @@ export function faultOf(thrown: unknown, kind: WorkerFault["kind"]): WorkerFault
   const place = kind === "load" ? nowhere : placeOf(thrown);
   const how =
     kind === "load" ? "" : kind === "unhandled-rejection" ? "Uncaught (in promise) " : "Uncaught ";
-  return { message: `${how}${textOf(thrown)}`, ...place, error: toErrorRecord(thrown), kind };
+  return { message: `${how}${textOf(thrown, kind)}`, ...place, error: toErrorRecord(thrown), kind };
 }
 
 const nowhere = { filename: "", lineno: 0, colno: 0 } as const;
@@ -33,11 +34,24 @@ function placeOf(thrown: unknown): Pick<WorkerFault, "filename" | "lineno" | "co
 }
 
 /** Code of the worker may have made any of this throw. */
-function textOf(thrown: unknown): string {
+function textOf(thrown: unknown, kind: WorkerFault["kind"]): string {
   try {
+    if (typeof thrown === "string") return JSON.stringify(thrown);
     if (!(thrown instanceof Error)) return inspect(thrown);
+    const missing = kind === "load" ? missingModule(thrown) : undefined;
+    if (missing !== undefined) return `Module not found "${missing}".`;
     return thrown.message === "" ? thrown.name : `${thrown.name}: ${thrown.message}`;
   } catch {
     return Object.prototype.toString.call(thrown);
   }
+}
+
+/** URL of the module that Node did not find. */
+function missingModule(error: Error): string | undefined {
+  const { code, url } = error as { code?: unknown; url?: unknown };
+  if (code !== "ERR_MODULE_NOT_FOUND") return undefined;
+  if (typeof url === "string") return url;
+  // Node 20 tells only the path.
+  const path = /^Cannot find module '(.+?)' imported from/.exec(error.message)?.[1];
+  return path === undefined ? undefined : pathToFileURL(path).href;
 }

@@ -5,7 +5,12 @@
  */
 
 import { availableParallelism } from "node:os";
-import { WorkerErrorEvent, WorkerRejectionEvent } from "./events.ts";
+import {
+  type CallHandler,
+  defineHandler,
+  WorkerErrorEvent,
+  WorkerRejectionEvent,
+} from "./events.ts";
 
 export class WorkerGlobalScope extends EventTarget {}
 export class DedicatedWorkerGlobalScope extends WorkerGlobalScope {
@@ -85,10 +90,12 @@ export interface ScopeFacts {
 
 /** Makes `globalThis` a `DedicatedWorkerGlobalScope`. */
 export function defineGlobals({ name, location, close, post }: ScopeFacts): void {
-  makeEventTarget();
+  makeEventTarget(DedicatedWorkerGlobalScope.prototype);
   const place = new WorkerLocation(new URL(location));
   const navigator = new WorkerNavigator();
   Object.defineProperties(globalThis, {
+    // Node's own says "global".
+    [Symbol.toStringTag]: { configurable: true, value: "DedicatedWorkerGlobalScope" },
     self: { configurable: true, enumerable: true, get: () => globalThis },
     location: { configurable: false, enumerable: true, get: () => place, set: refuseLocation },
     navigator: { configurable: true, enumerable: true, get: () => navigator },
@@ -126,20 +133,33 @@ export function hide(values: Readonly<Record<string, unknown>>): void {
 }
 
 /** Node knows its event targets by symbols that the constructor sets, and by what `constructor` inherits. */
-function makeEventTarget(): void {
+export function makeEventTarget(prototype: object): void {
   const seed = new EventTarget();
   for (const key of Object.getOwnPropertySymbols(seed)) {
     const own = Object.getOwnPropertyDescriptor(seed, key);
     if (own !== undefined) Object.defineProperty(globalThis, key, { ...own, enumerable: false });
   }
-  Object.setPrototypeOf(globalThis, DedicatedWorkerGlobalScope.prototype);
+  Object.setPrototypeOf(globalThis, prototype);
   for (const name of ["addEventListener", "removeEventListener", "dispatchEvent"] as const) {
-    const method = EventTarget.prototype[name];
     // `addEventListener(…)` without an object means the global scope.
     hide({
       [name](this: unknown, ...given: readonly unknown[]): unknown {
-        return Reflect.apply(method, this ?? globalThis, given);
+        const method: unknown = EventTarget.prototype[name];
+        return Reflect.apply(method as () => unknown, this ?? globalThis, given);
       },
     });
   }
+}
+
+/** `onerror` is called with five arguments, and handles the error by returning true. */
+export function defineErrorHandlers(): void {
+  for (const type of ["unhandledrejection", "rejectionhandled"]) {
+    defineHandler(globalThis, type, undefined, globalThis);
+  }
+  const callOnError: CallHandler = (target, handler, event) => {
+    const { message, filename, lineno, colno, error } = event as ErrorEvent;
+    const all = [message, filename, lineno, colno, error];
+    if (Reflect.apply(handler, target, all as never) === true) event.preventDefault();
+  };
+  defineHandler(globalThis, "error", callOnError, globalThis);
 }

@@ -5,6 +5,7 @@
  */
 
 import { allPermissions, type PermissionSet } from "../../../machines/permissions.ts";
+import type { Isolation } from "./carrier.ts";
 
 /** Shared by all that were started without a `permissions` option: what one gives up, all lose. */
 export interface PermissionHolder {
@@ -17,6 +18,8 @@ export interface Realm {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Base of relative specifiers; Deno has one only with `--location`. */
   readonly location?: string;
+  /** Of workers that name none. Default: `thread`. */
+  readonly isolation?: Isolation;
 }
 
 let realm: Realm = { permissions: { current: allPermissions }, env: {} };

@@ -11,6 +11,9 @@ import { enterScope } from "./scope.ts";
 import type { ThreadSeed } from "./thread-carrier.ts";
 
 const { frames, meter } = workerData as ThreadSeed;
+// The worker's code can read `workerData` too.
+for (const key of Object.keys(workerData as object))
+  delete (workerData as Record<string, unknown>)[key];
 const figures = new Float64Array(meter);
 const { exit } = process;
 
@@ -20,7 +23,10 @@ const endpoint: ScopeEndpoint = {
     frames.on("message", (frame: ParentFrame) => onFrame(frame));
     frames.on("messageerror", onError);
   },
-  exit: (code) => Reflect.apply(exit, process, [code]),
+  exit: (code) => {
+    process.removeAllListeners("exit");
+    return Reflect.apply(exit, process, [code]);
+  },
 };
 
 startMeter((measured) => writeFigures(figures, measured));

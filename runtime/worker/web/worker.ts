@@ -8,6 +8,7 @@
 
 import type { MessagePort, Transferable } from "node:worker_threads";
 import { createDeferred } from "../../../machines/deferred.ts";
+import type { ErrorRecord } from "../../../machines/error-code.ts";
 import { childPermissions, type PermissionSet, permits } from "../../../machines/permissions.ts";
 import type { Carrier, CarrierListener, Isolation, LoopFigures, WorkerFault } from "./carrier.ts";
 import { DeliveredMessage, defineHandler, WorkerErrorEvent } from "./events.ts";
@@ -17,7 +18,7 @@ import { resolveSpecifier, rootOf } from "./specifier.ts";
 import { transferList } from "./transfer.ts";
 
 export interface SpectraOptions {
-  /** Default `thread`. */
+  /** Default: that of the maker, if it is a worker, else `thread`. */
   readonly isolation?: Isolation;
   /** Environment to grant from; the worker sees what its `env` permission names. Default: that of the maker, if it is a worker, else nothing. */
   readonly env?: Readonly<Record<string, string | undefined>>;
@@ -79,7 +80,7 @@ export class Worker extends EventTarget {
     const root = rootOf(url);
     const { heapLimitMb, print } = spectra;
     this.#carrier = openCarrier(
-      spectra.isolation ?? "thread",
+      spectra.isolation ?? realm.isolation ?? "thread",
       {
         url,
         name: name === undefined ? "" : String(name),
@@ -97,10 +98,10 @@ export class Worker extends EventTarget {
   /** Does nothing once the worker has ended. @throws {DOMException} `DataCloneError`. */
   postMessage(
     message: unknown,
-    transferOrOptions?:
+    transferOrOptions:
       | readonly Transferable[]
       | { readonly transfer?: readonly Transferable[] }
-      | null,
+      | null = null,
   ): void {
     // biome-ignore lint/complexity/noArguments: `postMessage(undefined)` is a message, `postMessage()` an error.
     if (arguments.length === 0) {
@@ -158,7 +159,8 @@ export class Worker extends EventTarget {
         this.#status = "closed";
         if (!tellError(this, fault)) {
           // As in Deno: who has a worker and no handler for its errors fails with it.
-          void Promise.reject(new Error("Unhandled error in child worker."));
+          const cause = errorOf(fault.error, fault.message);
+          void Promise.reject(new Error("Unhandled error in child worker.", { cause }));
         }
       },
       exit: (code) => {
@@ -208,6 +210,16 @@ function grantedEnv(
     if (value !== undefined && permits(permissions, "env", name)) granted[name] = value;
   }
   return granted;
+}
+
+/** For who reads the trace; the record crossed a thread or a process. */
+function errorOf(record: ErrorRecord, title = `${record.name}: ${record.message}`): Error {
+  const options = record.cause === undefined ? {} : { cause: errorOf(record.cause) };
+  const [, ...frames] = (record.stack ?? "").split("\n");
+  return Object.assign(new Error(record.message, options), {
+    name: record.name,
+    stack: [title, ...frames.filter((line) => line.startsWith("    at "))].join("\n"),
+  });
 }
 
 /** Whether someone has taken care of it. An error of the module's code also reaches the maker's global scope. */
