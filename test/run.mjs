@@ -22,6 +22,7 @@ import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { build } from "../scripts/build.mjs";
 import { checks, runTool } from "../scripts/checks.mjs";
+import { hasNode, installNode, testedNodes } from "../scripts/install-nodes.mjs";
 
 const isCi = process.env["CI"] === "true";
 
@@ -36,6 +37,13 @@ const parts = [
     ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"],
     /playwright-core|support\/browser/,
   ),
+  {
+    name: `Node ${testedNodes.join(", ")}`,
+    mark: /support\/nodes/,
+    isThere: () => testedNodes.every(hasNode),
+    install: () => testedNodes.every(installNode),
+    advice: "npm could not install them: is the registry reachable?",
+  },
   {
     name: "root",
     mark: /support\/accounts/,
@@ -57,7 +65,7 @@ const record = (name, passed) => {
 };
 
 const missing = parts.filter(
-  ({ isThere, packages }) => !isThere() && !(packages && install(packages) && isThere()),
+  ({ isThere, install }) => !isThere() && !(install?.() === true && isThere()),
 );
 const left = testFiles("test").filter((file) => {
   const text = readFileSync(file, "utf8");
@@ -122,7 +130,8 @@ function heading(text) {
 
 function program(name, programs, mark) {
   const advice = `not installed; on Debian: apt-get install ${name}`;
-  return { name, mark, packages: [name], isThere: () => isOnPath(programs), advice };
+  const isThere = () => isOnPath(programs);
+  return { name, mark, isThere, install: () => installPackages([name]), advice };
 }
 
 function isOnPath(programs) {
@@ -157,7 +166,7 @@ function mayMount() {
 }
 
 /** Where this is root on Debian; true when apt-get says that it worked. */
-function install(packages) {
+function installPackages(packages) {
   if (!isRoot() || !isOnPath(["apt-get"])) return false;
   heading(`Installing ${packages.join(", ")}`);
   const apt = (...args) =>
