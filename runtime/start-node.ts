@@ -84,6 +84,7 @@ async function startTree(options: NodeOptions, lock: DataDirLock): Promise<Runni
     parts: node.parts,
     definitions: node.definitions,
     log,
+    inspection: node.inspection,
     isStopping: () => stopping !== undefined,
   });
   const tree = await startRoot(node, options, [
@@ -91,7 +92,6 @@ async function startTree(options: NodeOptions, lock: DataDirLock): Promise<Runni
     busChild(node),
     agentsChild(node),
     monitorChild(node),
-    inspection: node.inspection,
     workflowsChild(node),
     gatewayChild(node, { open: options.openGateway, system, lock }),
   ]);
@@ -120,6 +120,7 @@ async function createContext(
 ): Promise<NodeContext> {
   const clock: Clock = { now: () => new Date(), monotonicMs: () => performance.now() };
   const { redisUrl } = config;
+  const live = createLiveHub(randomUUID(), clock);
   return {
     config,
     log,
@@ -127,7 +128,6 @@ async function createContext(
     nodeId: await readNodeId(config.dataDir),
     queue: (target) =>
       redisUrl === undefined ? { type: "postgres", target } : { type: "redis", url: redisUrl },
-  const live = createLiveHub(randomUUID(), clock);
     live,
     inspection: startInspection(live, log),
     budget: createConnectionBudget(agentConnections),
