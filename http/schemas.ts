@@ -150,6 +150,7 @@ export const systemStatus = z.object({
   uptimeMs: z.number(),
   ready: z.boolean(),
   reasons: z.array(z.string()),
+  warnings: z.array(z.string()),
   database: z.object({ kind: z.enum(["embedded", "external"]), version: z.string() }),
   queue: z.object({ kind: z.enum(["postgres", "redis"]) }),
   server: z.object({ kind: z.enum(["uws", "node"]) }).nullable(),

@@ -6,7 +6,7 @@
  */
 
 import { readFileSync } from "node:fs";
-import { dirname, resolve } from "node:path";
+import { delimiter, dirname, resolve } from "node:path";
 import { locateJsonError } from "./json-syntax.ts";
 import { nearest } from "./nearest-name.ts";
 import {
@@ -39,6 +39,14 @@ export interface Config {
   readonly consoleUpdateMs: number;
   /** `sqlite:/absolute/path` and so on; undefined for the sample archive. */
   readonly archive: string | undefined;
+  /** Folders with modules of agents. They are there when the command line starts a node. */
+  readonly agents: readonly string[];
+  /** Folders with modules of workflows. */
+  readonly workflows: readonly string[];
+  /** Take changes of these folders over while the node runs. */
+  readonly watch: boolean;
+  /** The process's own variables, for agents that are granted some of them. Never log it. */
+  readonly environment: Environment;
   /** Threshold of what people see on stderr. */
   readonly logLevel: LogLevel;
   /** Sentences for the operator, such as about keys that have no effect yet. */
@@ -70,7 +78,7 @@ export interface ConfigSources {
   /** Default `process.env`. */
   readonly environment?: Environment;
   /** By setting key, with the flag's own name and text: `["dashboard.port", "--port", "5000"]`. */
-  readonly flags?: readonly (readonly [SettingKey, string, string])[];
+  readonly flags?: readonly (readonly [SettingKey, string, string | readonly string[]])[];
   /** Default the working folder of the process. */
   readonly cwd?: string;
 }
@@ -102,7 +110,7 @@ export function loadConfig(sources: ConfigSources = {}): Config {
     take(key, parseText(key, text), flag, cwd, values, problems);
   }
   if (problems.length > 0) throw new ConfigError(problems);
-  return createConfig(values, cwd);
+  return createConfig(values, cwd, environment);
 }
 
 /** Colours in output: `NO_COLOR` (no-color.org) and `TERM=dumb` forbid them. */
@@ -196,9 +204,12 @@ function readEnvironment(
   }
 }
 
-/** Numbers and booleans of flags and variables become values; what is neither stays text and is refused later. */
-function parseText(key: SettingKey, text: string): unknown {
+/** Numbers, booleans and lists of flags and variables become values; what is none stays text and is refused later. */
+function parseText(key: SettingKey, text: string | readonly string[]): unknown {
   const { kind } = settingOf(key);
+  // A flag that may be repeated.
+  if (typeof text !== "string") return text;
+  if (kind === "list") return text.split(delimiter).filter((part) => part !== "");
   if (kind === "number" && /^-?\d+(?:\.\d+)?$/.test(text)) return Number(text);
   if (kind === "boolean" && (text === "true" || text === "false")) return text === "true";
   return text;
@@ -226,12 +237,14 @@ function show(value: unknown, key?: SettingKey): string {
   return text.length > 80 ? `${text.slice(0, 77)}…` : text;
 }
 
-function createConfig(values: Values, cwd: string): Config {
+function createConfig(values: Values, cwd: string, environment: Environment): Config {
   const get = <K extends SettingKey>(key: K): SettingValue<K> | undefined =>
     values.has(key)
       ? (settings[key].schema.parse(values.get(key)?.value) as SettingValue<K>)
       : undefined;
   const baseOf = (key: SettingKey): string => values.get(key)?.base ?? cwd;
+  const folders = (key: "agents" | "workflows"): readonly string[] =>
+    Object.freeze((get(key) ?? []).map((folder) => resolve(baseOf(key), folder)));
   const archive = get("archive");
   return Object.freeze({
     dataDir: resolve(baseOf("data_dir"), get("data_dir") ?? ".spectra"),
@@ -242,6 +255,10 @@ function createConfig(values: Values, cwd: string): Config {
     dashboard: get("dashboard.interface") ?? "console",
     consoleUpdateMs: Math.round((get("dashboard.update_frequency") ?? 0.5) * 1_000),
     archive: archive === undefined ? undefined : absoluteArchive(archive, baseOf("archive")),
+    agents: folders("agents"),
+    workflows: folders("workflows"),
+    watch: get("watch") ?? false,
+    environment: Object.freeze({ ...environment }),
     logLevel: get("log_level") ?? "warn",
     warnings: Object.freeze(warningsOf(values)),
   });

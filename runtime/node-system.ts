@@ -118,6 +118,7 @@ export function createNodeSystem(options: NodeSystemOptions): System {
         startedAt: options.startedAt.toISOString(),
         uptimeMs: Date.now() - options.startedAt.getTime(),
         ...readiness(),
+        warnings: parts.folders.isUp() ? parts.folders.current().problems() : [],
         database: { kind: options.databaseKind, version: parts.database.current().version },
         queue: { kind: options.queueKind },
         server,

@@ -36,6 +36,8 @@ export interface NodeWorkflowsOptions {
   readonly budget: ConnectionBudget;
   readonly definitions: ReadonlyMap<string, AgentCard>;
   readonly registered: ReadonlyMap<string, WorkflowDefinition>;
+  /** Why an agent that was there is not any more. */
+  whyGone(name: string): string | undefined;
   readonly onFatal: EngineOptions["onFatal"];
   /** A run has ended, whichever way. */
   onFinished(workflowId: string): void;
@@ -113,6 +115,8 @@ export async function startNodeWorkflows(options: NodeWorkflowsOptions): Promise
   });
 
   function agentTrouble(name: string): string | undefined {
+    const gone = options.whyGone(name);
+    if (gone !== undefined) return gone;
     const state = agents.state(name);
     if (state === undefined) return `this node has no agent ${name}`;
     if (state.status === "running" || state.status === "restarting" || state.status === "starting")

@@ -14,7 +14,7 @@ interface Setting<T extends z.ZodType = z.ZodType> {
   /** Environment variable that overrides the file. */
   readonly env: string;
   /** How the text of an environment variable becomes a value. */
-  readonly kind: "text" | "number" | "boolean";
+  readonly kind: "text" | "number" | "boolean" | "list";
   /** Set while the key is accepted and checked but changes nothing: what to know instead. */
   readonly noEffect?: string;
 }
@@ -22,6 +22,8 @@ interface Setting<T extends z.ZodType = z.ZodType> {
 export const logLevels = ["debug", "info", "warn", "error"] as const;
 export type LogLevel = (typeof logLevels)[number];
 
+/** Folders of agents, or of workflows. */
+const maxFolders = 16;
 const loopbackHosts: ReadonlySet<string> = new Set(["127.0.0.1", "::1", "localhost"]);
 const archiveForm = /^(?:sqlite|telegram|mbox):(?!\/\/).+$/s;
 
@@ -66,6 +68,13 @@ function setting<T extends z.ZodType>(
   noEffect: string | undefined,
 ): Setting<T> {
   return { kind, env, allowed, schema, ...(noEffect === undefined ? {} : { noEffect }) };
+}
+
+/** In the file a list, or one text; in a variable, as in PATH, with `:` between (`;` on Windows). */
+function folderList(env: string) {
+  const one = z.string().min(1);
+  const schema = z.union([one.transform((folder) => [folder]), z.array(one).max(maxFolders)]);
+  return setting("list", env, `a folder, or a list of at most ${maxFolders}`, schema, undefined);
 }
 
 /** True for a URL of one of the schemes that names a host. */
@@ -184,6 +193,9 @@ export const settings = {
     [0, 100_000],
     waits,
   ),
+  agents: folderList("SPECTRA_AGENTS"),
+  workflows: folderList("SPECTRA_WORKFLOWS"),
+  watch: setting("boolean", "SPECTRA_WATCH", "true or false", z.boolean(), undefined),
   archive: text(
     "SPECTRA_ARCHIVE",
     '"sqlite:FILE", "telegram:FILE" or "mbox:FILE-OR-FOLDER"',

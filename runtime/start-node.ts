@@ -6,6 +6,7 @@
  *       ├─ infrastructure (one_for_one) ── postgres · database
  *       ├─ bus ── requests between agents, coordination
  *       ├─ agents (one_for_one, parallel) ── one supervisor and thread per agent
+ *       ├─ folders ── agents and workflows of the user, where folders are named
  *       ├─ monitor
  *       ├─ workflows ── engine · queue · dispatcher · task runner
  *       └─ gateway ── HTTP server: started last, stopped first
@@ -18,16 +19,19 @@ import { agentDefinitions } from "../actors/agents/registry.ts";
 import type { Clock, Log } from "../actors/ports.ts";
 import type { ChildSpec } from "../actors/tree/child-spec.ts";
 import { type Supervisor, startSupervisor } from "../actors/tree/supervisor.ts";
+import { demo } from "../actors/workflows/demo.ts";
+import { phase1 } from "../actors/workflows/phase1/phase1.ts";
 import { createDeferred } from "../machines/deferred.ts";
 import { AgentError } from "../machines/error-code.ts";
 import { acquireDataDirLock, type DataDirLock } from "../native/data-dir-lock.ts";
 import type { Config } from "./config.ts";
 import { agentConnections, createConnectionBudget } from "./connection-budget.ts";
+import { startInspection } from "./inspection-feed.ts";
 import { createLiveHub } from "./live-hub.ts";
 import { agentsChild } from "./node/agents.ts";
 import { busChild } from "./node/bus.ts";
-import { startInspection } from "./inspection-feed.ts";
 import { createNodeParts, type NodeContext } from "./node/context.ts";
+import { foldersChildren } from "./node/folders.ts";
 import { gatewayChild, type OpenGateway } from "./node/gateway.ts";
 import { infrastructureChild } from "./node/infrastructure.ts";
 import { monitorChild } from "./node/monitor.ts";
@@ -35,6 +39,8 @@ import { workflowsChild } from "./node/workflows.ts";
 import { readNodeId } from "./node-id.ts";
 import { createNodeSystem } from "./node-system.ts";
 import type { System } from "./system.ts";
+
+const builtInWorkflows = [phase1, demo];
 
 export interface NodeOptions {
   readonly config: Config;
@@ -84,13 +90,14 @@ async function startTree(options: NodeOptions, lock: DataDirLock): Promise<Runni
     parts: node.parts,
     definitions: node.definitions,
     log,
-    inspection: node.inspection,
     isStopping: () => stopping !== undefined,
+    inspection: node.inspection,
   });
   const tree = await startRoot(node, options, [
     infrastructureChild(node),
     busChild(node),
     agentsChild(node),
+    ...foldersChildren(node),
     monitorChild(node),
     workflowsChild(node),
     gatewayChild(node, { open: options.openGateway, system, lock }),
@@ -131,7 +138,12 @@ async function createContext(
     live,
     inspection: startInspection(live, log),
     budget: createConnectionBudget(agentConnections),
+    builtIn: {
+      agents: new Set(agentDefinitions.map(({ name }) => name)),
+      workflows: new Set(builtInWorkflows.map(({ id }) => id)),
+    },
     definitions: new Map(agentDefinitions.map((definition) => [definition.name, definition])),
+    registered: new Map(builtInWorkflows.map((definition) => [definition.id, definition])),
     parts: createNodeParts(),
     lose,
   };

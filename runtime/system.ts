@@ -290,6 +290,8 @@ export interface SystemStatus {
   readonly uptimeMs: number;
   readonly ready: boolean;
   readonly reasons: readonly string[];
+  /** What is wrong without keeping the node from its work, such as a module of a folder that cannot be used. */
+  readonly warnings: readonly string[];
   readonly database: { kind: "embedded" | "external"; version: string };
   readonly queue: { kind: "postgres" | "redis" };
   readonly server: { kind: "uws" | "node" } | null;
@@ -420,9 +422,9 @@ export interface System {
   readiness(): { ready: boolean; reasons: readonly string[] };
   readonly workflows: WorkflowsPort;
   readonly agents: AgentsPort;
+  readonly actors: ActorsPort;
   readonly live: LivePort;
   /** The newest report of a phase, as JSON and Markdown; undefined before the first. */
-  readonly actors: ActorsPort;
   phaseReport(workflowId: string): Promise<{ json: Json; markdown: string } | undefined>;
 }
 

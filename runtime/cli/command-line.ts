@@ -4,9 +4,11 @@
  * @module
  */
 
+import { statSync } from "node:fs";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import type { Json } from "../../machines/error-code.ts";
 import { type Config, ConfigError, loadConfig } from "../config.ts";
+import { nearest } from "../nearest-name.ts";
 import { logLevels, type SettingKey } from "../settings.ts";
 import { version } from "../version.ts";
 import { type ApiClient, openApiClient, VerbError } from "./api-client.ts";
@@ -16,12 +18,15 @@ export const EXIT = { done: 0, failed: 1, usage: 2 } as const;
 
 /** Flags that are settings too: by commander's name of the option. */
 const settingFlags: Readonly<Record<string, readonly [SettingKey, string]>> = {
+  agents: ["agents", "--agents"],
   archive: ["archive", "--archive"],
   dashboard: ["dashboard.interface", "--dashboard"],
   dataDir: ["data_dir", "--data-dir"],
   host: ["dashboard.host", "--host"],
   logLevel: ["log_level", "--log-level"],
   port: ["dashboard.port", "--port"],
+  watch: ["watch", "--watch"],
+  workflows: ["workflows", "--workflows"],
 };
 
 interface SupervisorFlags {
@@ -46,6 +51,7 @@ export async function runCommandLine(args: readonly string[]): Promise<number> {
     code = result;
   });
   try {
+    refuseUnknownVerb(program, args[0]);
     await program.parseAsync([...args], { from: "user" });
     return code;
   } catch (error) {
@@ -55,6 +61,16 @@ export async function runCommandLine(args: readonly string[]): Promise<number> {
     process.stderr.write(`${error.message}\n`);
     return error instanceof ConfigError ? EXIT.usage : EXIT.failed;
   }
+}
+
+/** A first word that is no verb would count as an argument of the default verb. */
+function refuseUnknownVerb(program: Command, word: string | undefined): void {
+  if (word === undefined || word.startsWith("-")) return;
+  const known = [...program.commands.map((command) => command.name()), "help"];
+  if (known.includes(word)) return;
+  const near = nearest(word, known);
+  const hint = near === undefined ? `there are ${known.join(", ")}` : `did you mean "${near}"?`;
+  program.error(`Cannot run "${word}": there is no such verb; ${hint}`);
 }
 
 type Finish = (code: number) => void;
@@ -84,6 +100,9 @@ function addSupervisor(program: Command, finish: Finish): void {
       new Option("--status", "show what runs on this data folder").conflicts(["phase", "demo"]),
     )
     .option("--archive <url>", "what Phase 1 reads: sqlite:FILE, telegram:FILE or mbox:PATH")
+    .option("--agents <folder>", "run the agents of its modules too; may be repeated", collect)
+    .option("--workflows <folder>", "know the workflows of its modules; may be repeated", collect)
+    .option("--watch", "take changes in these folders over while running")
     .option("--config <file>", "default spectra_config.json, when there is one")
     .option("--port <number>", "of the dashboard and API; 0 takes a free one (default 5000)")
     .option("--host <address>", "a loopback address (default 127.0.0.1)")
@@ -107,6 +126,8 @@ async function supervisor(flags: SupervisorFlags): Promise<number> {
       "The terminal dashboard is not available yet: use --dashboard console or --dashboard web",
     );
   }
+  const missing = missingFolder(config);
+  if (missing !== undefined) return unavailable(missing);
   const { runSupervisor } = await import("./supervisor.ts");
   return await runSupervisor({
     config,
@@ -215,9 +236,23 @@ async function withApi(
 function configOf(flags: object & { readonly config?: string }): Config {
   const given = Object.entries(flags).flatMap(([name, value]) => {
     const [key, flag] = settingFlags[name] ?? [];
-    return key === undefined || flag === undefined ? [] : [[key, flag, String(value)] as const];
+    if (key === undefined || flag === undefined) return [];
+    return [[key, flag, Array.isArray(value) ? value.map(String) : String(value)] as const];
   });
   return loadConfig({ file: flags.config, flags: given });
+}
+
+/** Told before anything starts: most likely a slip of the finger. */
+function missingFolder({ agents, workflows, watch }: Config): string | undefined {
+  for (const folder of [...agents, ...workflows]) {
+    if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory()) {
+      const flag = agents.includes(folder) ? "--agents" : "--workflows";
+      return `Cannot load "${folder}": there is no such folder; correct ${flag} or create it`;
+    }
+  }
+  return watch && agents.length + workflows.length === 0
+    ? "Cannot watch: name a folder with --agents or --workflows"
+    : undefined;
 }
 
 function reasonOf({ reason }: { readonly reason?: string }) {
@@ -227,6 +262,11 @@ function reasonOf({ reason }: { readonly reason?: string }) {
 function unavailable(message: string): number {
   process.stderr.write(`${message}\n`);
   return EXIT.usage;
+}
+
+/** The values of a flag that may be repeated. */
+function collect(value: string, before: readonly string[] = []): readonly string[] {
+  return [...before, value];
 }
 
 function phaseNumber(text: string): number {

@@ -4,7 +4,6 @@
  * @module
  */
 
-import { existsSync } from "node:fs";
 import { createServer } from "node:net";
 import { readDataDirLock } from "../../native/data-dir-lock.ts";
 import { ensureFolder, unwritable } from "../../native/folders.ts";
@@ -79,7 +78,7 @@ interface Context {
 async function work(options: SupervisorOptions, context: Context): Promise<number> {
   const { config, workflow } = options;
   const { output, log, stops, parts } = context;
-  if (workflow === "phase1") checkArchiveIsThere(config);
+  if (workflow === "phase1") await checkArchive(config);
   await checkPortIsFree(config);
   const startedMs = performance.now();
   output.note("Starting PostgreSQL and the agents…");
@@ -102,6 +101,8 @@ async function work(options: SupervisorOptions, context: Context): Promise<numbe
   output.line(`ready ${url}`);
   output.record({ type: "ready", url });
   log.info("ready", { url, version, node: process.version });
+  const { warnings } = await node.system.status();
+  if (warnings.length > 0) output.note(foldersText(warnings.length));
   output.note(`Started in ${durationText(performance.now() - startedMs)}; log: ${log.file}`);
   if (workflow === undefined) return untilStopped(stops.signal);
   const code = await runWorkflow(node.system, workflow, url, options, context);
@@ -119,11 +120,11 @@ async function runWorkflow(
 ): Promise<number> {
   const archive = workflow === "phase1" ? config.archive : undefined;
   const database = config.databaseUrl === undefined ? "embedded" : "external";
-  const { run, resumed } = await startOrResume(system, workflow, { archive, database });
+  const { run, resumed, wasPaused } = await startOrResume(system, workflow, { archive, database });
   const { done, total } = run.tasks;
   output.line(
     resumed
-      ? `Continuing ${run.title}, run ${run.id}: ${done} of ${total} tasks are done`
+      ? `Continuing ${run.title}, run ${run.id}${wasPaused ? ", which was paused" : ""}: ${done} of ${total} tasks are done`
       : `Running ${run.title}, run ${run.id}`,
   );
   output.record({ type: "run", id: run.id, resumed });
@@ -148,11 +149,18 @@ async function runWorkflow(
   return exitCodeOf(status, report?.json);
 }
 
-function checkArchiveIsThere({ archive }: Config): void {
+/** The log has told each of them as it was found. */
+function foldersText(problems: number): string {
+  const what = problems === 1 ? "1 problem" : `${problems} problems`;
+  return `${what} with agents or workflows of the folders, told above; the rest runs`;
+}
+
+/** A wrong file is told before anything is started; the run's own tasks check it again. */
+async function checkArchive({ archive }: Config): Promise<void> {
   if (archive === undefined) return;
-  const path = archive.slice(archive.indexOf(":") + 1);
-  if (existsSync(path)) return;
-  throw new Error(`Cannot read the archive "${archive}": there is no such file or folder`);
+  const { openSource } = await import("../../actors/archive/source.ts");
+  const source = await openSource(archive);
+  source.close();
 }
 
 /** A taken port is told before the database and 17 agents are started for nothing. */

@@ -44,6 +44,7 @@ export async function showStatus(api: ApiClient, out: VerbOutput): Promise<numbe
     `  PostgreSQL ${status.database.version} (${status.database.kind}), queues in ${status.queue.kind}`,
   );
   out.line(`  ${status.agents.healthy}/${status.agents.total} agents healthy`);
+  for (const warning of status.warnings) out.line(`  warning: ${warning}`);
   out.line("");
   for (const line of agentLines(agents)) out.line(line);
   out.line("");

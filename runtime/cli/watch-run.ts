@@ -21,6 +21,7 @@ export interface StartedRun {
   readonly run: WorkflowView;
   /** True when an earlier process began it. */
   readonly resumed: boolean;
+  readonly wasPaused: boolean;
 }
 
 /**
@@ -39,7 +40,8 @@ export async function startOrResume(
   if (unfinished === undefined) {
     const input: { readonly [key: string]: Json } =
       asked.archive === undefined ? {} : { archive: asked.archive };
-    return { run: await system.workflows.start({ workflow, input }, CLI), resumed: false };
+    const run = await system.workflows.start({ workflow, input }, CLI);
+    return { run, resumed: false, wasPaused: false };
   }
   const archive = archiveOf(unfinished);
   if (asked.archive !== undefined && asked.archive !== archive) {
@@ -53,9 +55,10 @@ export async function startOrResume(
         `continue it without --archive, cancel it with "spectra cancel ${unfinished.id}", or ${other}`,
     );
   }
-  if (unfinished.status !== "paused") return { run: unfinished, resumed: true };
+  if (unfinished.status !== "paused") return { run: unfinished, resumed: true, wasPaused: false };
   const reason = "continued by the command line";
-  return { run: await system.workflows.resume(unfinished.id, { ...CLI, reason }), resumed: true };
+  const run = await system.workflows.resume(unfinished.id, { ...CLI, reason });
+  return { run, resumed: true, wasPaused: true };
 }
 
 async function findUnfinished(system: System, workflow: string): Promise<WorkflowView | undefined> {

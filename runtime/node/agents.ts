@@ -4,22 +4,51 @@
  * @module
  */
 
+import { agentDefinitions } from "../../actors/agents/registry.ts";
 import type { AgentState } from "../../actors/ports.ts";
 import type { ChildSpec, RunningChild } from "../../actors/tree/child-spec.ts";
+import { createOpenPool } from "../agents-folder/open-pool.ts";
 import { viewOfAgent } from "../views.ts";
-import { startAgents } from "../worker/agent/agent-pool.ts";
+import { type AgentsOptions, startAgents } from "../worker/agent/agent-pool.ts";
 import type { NodeContext } from "./context.ts";
 
 export function agentsChild(node: NodeContext): ChildSpec {
   return { id: "agents", type: "supervisor", start: () => start(node) };
 }
 
-/** Resolves when every agent has run. */
+/** Resolves when every agent that comes with SPECTRA has run. */
 async function start(node: NodeContext): Promise<RunningChild> {
-  const { clock, config, definitions, log, parts } = node;
+  const { log, parts } = node;
+  const options = poolOptions(node);
+  const onChange = (state: AgentState): void => show(node, state);
+  const builtIn = await startAgents({ ...options, definitions: agentDefinitions, onChange });
+  try {
+    await builtIn.allHealthy;
+  } catch (error) {
+    await builtIn.stop();
+    throw error;
+  }
+  const agents = createOpenPool({
+    builtIn,
+    log,
+    onChange,
+    startPool: (card, moduleUrl, onMemberChange) =>
+      startAgents({
+        ...options,
+        definitions: [card],
+        moduleUrl: () => moduleUrl,
+        onChange: onMemberChange,
+      }),
+  });
+  parts.agents.set(agents);
+  return agents;
+}
+
+/** The same for each pool of this node. */
+function poolOptions(node: NodeContext): Omit<AgentsOptions, "definitions" | "onChange"> {
+  const { clock, config, log, parts } = node;
   const { bus, coordination } = parts.bus.current();
-  const agents = await startAgents({
-    definitions: [...definitions.values()],
+  return {
     database: parts.database.current().target,
     host: {
       dataDir: config.dataDir,
@@ -28,16 +57,8 @@ async function start(node: NodeContext): Promise<RunningChild> {
     },
     ports: { bus, coordination, log },
     clock,
-    onChange: (state) => show(node, state),
-  });
-  try {
-    await agents.allHealthy;
-  } catch (error) {
-    await agents.stop();
-    throw error;
-  }
-  parts.agents.set(agents);
-  return agents;
+    env: config.environment,
+  };
 }
 
 function show({ definitions, live }: NodeContext, state: AgentState): void {

@@ -5,9 +5,12 @@
  */
 
 import type { AgentCard } from "../../actors/define-agent.ts";
+import type { WorkflowDefinition } from "../../actors/define-workflow.ts";
 import type { BusPort, Clock, CoordinationPort, Log } from "../../actors/ports.ts";
 import type { DatabaseTarget } from "../../db/client.ts";
 import type { OpenDatabase } from "../../db/database.ts";
+import type { AgentFolders } from "../agents-folder/agent-folders.ts";
+import type { OpenPool } from "../agents-folder/open-pool.ts";
 import type { Coordination } from "../bus/coordination.ts";
 import type { Config } from "../config.ts";
 import type { ConnectionBudget } from "../connection-budget.ts";
@@ -42,7 +45,9 @@ export interface NodeParts {
   readonly server: Part<DatabaseTarget>;
   readonly database: Part<NodeDatabase>;
   readonly bus: Part<NodeBus>;
-  readonly agents: Part<AgentsHandle>;
+  readonly agents: Part<OpenPool>;
+  /** Stays down where no folder is named. */
+  readonly folders: Part<AgentFolders>;
   readonly monitor: Part<Monitor>;
   readonly workflows: Part<NodeWorkflows>;
   readonly gateway: Part<NodeGateway>;
@@ -55,12 +60,19 @@ export interface NodeContext {
   readonly nodeId: string;
   readonly queue: (target: DatabaseTarget) => QueueBackend;
   readonly live: LiveHub;
+  readonly inspection: InspectionHub;
   readonly budget: ConnectionBudget;
-  /** By name, in the order of the registry. */
-  readonly definitions: ReadonlyMap<string, AgentCard>;
+  /** Names that come with SPECTRA. */
+  readonly builtIn: {
+    readonly agents: ReadonlySet<string>;
+    readonly workflows: ReadonlySet<string>;
+  };
+  /** By name, in the order of the registry; those of the user's folders come and go. */
+  readonly definitions: Map<string, AgentCard>;
+  /** Workflows that can be started by their id. */
+  readonly registered: Map<string, WorkflowDefinition>;
   readonly parts: NodeParts;
   /** The node cannot go on, for this reason. Only the first counts. */
-  readonly inspection: InspectionHub;
   lose(error: Error): void;
 }
 
@@ -70,6 +82,7 @@ export function createNodeParts(): NodeParts {
     database: createPart("database"),
     bus: createPart("message bus"),
     agents: createPart("agents"),
+    folders: createPart("folders of agents"),
     monitor: createPart("monitor"),
     workflows: createPart("workflow engine"),
     gateway: createPart("HTTP server"),

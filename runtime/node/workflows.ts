@@ -5,7 +5,6 @@
  */
 
 import type { ChildSpec, RunningChild } from "../../actors/tree/child-spec.ts";
-import { demo } from "../../actors/workflows/demo.ts";
 import { phase1 } from "../../actors/workflows/phase1/phase1.ts";
 import { createViewRepo } from "../../db/view-repo.ts";
 import type { Json } from "../../machines/error-code.ts";
@@ -36,7 +35,8 @@ async function start(node: NodeContext): Promise<RunningChild> {
     monitor: parts.monitor.current(),
     budget,
     definitions,
-    registered: new Map([phase1, demo].map((definition) => [definition.id, definition])),
+    registered: node.registered,
+    whyGone: (name) => (parts.folders.isUp() ? parts.folders.current().whyGone(name) : undefined),
     onFatal: (reason, cause) => node.lose(new Error(fatalMessage(reason, config), { cause })),
     onFinished: (workflowId) => releaseReservations(node, workflowId),
     defaultInput: (workflow, input) => defaultInput(node, workflow, input),

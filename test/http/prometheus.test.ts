@@ -10,6 +10,7 @@ const text = prometheusText({
     uptimeMs: 1_500,
     ready: true,
     reasons: [],
+    warnings: [],
     database: { kind: "embedded", version: "18.4" },
     queue: { kind: "postgres" },
     server: { kind: "uws" },

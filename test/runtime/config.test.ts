@@ -42,6 +42,10 @@ describe("loadConfig()", () => {
       dashboard: "console",
       consoleUpdateMs: 500,
       archive: undefined,
+      agents: [],
+      workflows: [],
+      watch: false,
+      environment: {},
       logLevel: "warn",
       warnings: [],
     });
@@ -74,6 +78,17 @@ describe("loadConfig()", () => {
     expect(config.warnings.join()).not.toContain("dashboard");
   });
 
+  test("takes folders as one text, as a list, from a variable and from a repeated flag", () => {
+    expect(load({ agents: "mine" }).agents).toEqual([join(folder, "mine")]);
+    expect(load({ workflows: ["a", "/b"] }).workflows).toEqual([join(folder, "a"), "/b"]);
+    const environment = { SPECTRA_AGENTS: "a:/b", SPECTRA_WATCH: "true" };
+    const config = load({ agents: "mine" }, { environment });
+    expect([config.agents, config.watch]).toEqual([[join(folder, "a"), "/b"], true]);
+    const flags = load(undefined, { flags: [["agents", "--agents", ["x", "y"]]] });
+    expect(flags.agents).toEqual([join(folder, "x"), join(folder, "y")]);
+    expect(problemsOf({ agents: [1] })[0]).toContain("must be a folder, or a list of at most 16");
+  });
+
   test("is immutable", () => {
     const config = load(undefined) as { port: number };
     expect(() => {
@@ -87,7 +102,9 @@ describe("loadConfig()", () => {
         'allowed in "dashboard": host, interface, port, update_frequency',
     ]);
     expect(problemsOf({ port: 5000 })[0]).toContain('did you mean "dashboard.port"?');
-    expect(problemsOf({ zebra: 1 })[0]).toContain("allowed at the top: archive, automation,");
+    expect(problemsOf({ zebra: 1 })[0]).toContain(
+      "allowed at the top: agents, archive, automation,",
+    );
   });
 
   test("tells all problems of all sources at once", () => {

@@ -50,10 +50,10 @@ function cardOf(definition: AgentDefinition): AgentCard {
   return { ...complete, capabilities: Object.fromEntries(capabilities) };
 }
 
-function capabilityCard({ description, connections, input, output }: Capability): CapabilityCard {
+function capabilityCard(capability: Capability): CapabilityCard {
+  const { input, output, run: _run, compensate: _compensate, ...data } = capability;
   return {
-    description,
-    connections,
+    ...data,
     inputSchema: schemaOf(input, "input"),
     outputSchema: schemaOf(output, "output"),
   };

@@ -71,6 +71,11 @@ describe("usage errors exit with 2", () => {
     [["run", "phase1", "--input", "[1]"], "It must be a JSON object."],
     [["show"], "missing required argument 'run'"],
     [["agents", "--url", "nonsense"], "http://127.0.0.1:5000"],
+    [["agnets"], 'there is no such verb; did you mean "agents"?'],
+    [["frobnicate"], "there are supervisor, run, list, show, explain"],
+    [["--agents", "none"], "there is no such folder; correct --agents or create it"],
+    [["--workflows", "none", "--agents", "."], "correct --workflows or create it"],
+    [["--watch"], "Cannot watch: name a folder with --agents or --workflows"],
   ])("%j", async (args, says) => check(args, 2, says));
 
   test("of a file, the environment and a flag, all at once", async () => {
@@ -118,6 +123,18 @@ describe("what cannot be done exits with 1", () => {
       "Cannot read the archive",
       "none.db",
     ));
+
+  test.each([
+    ["sqlite", "the file does not start as one"],
+    ["telegram", "Cannot read"],
+  ])("a file that is no %s archive, before anything starts", async (format, says) => {
+    await writeFile(join(folder, "letter.txt"), "Dear all,\nthis is no archive.\n");
+    const args = ["--phase", "1", "--archive", `${format}:letter.txt`, "--data-dir", format];
+    const { code, stderr, stdout } = await run(args);
+    expect(stderr).toContain(says);
+    expect(stderr).not.toContain("Starting PostgreSQL");
+    expect([code, stdout]).toEqual([1, ""]);
+  });
 
   test("a request that the supervisor refuses, with its code", async () => {
     const problem = { detail: 'Cannot find workflow "x"', code: "NOT_FOUND" };
