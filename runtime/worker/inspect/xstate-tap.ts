@@ -71,8 +71,14 @@ export interface AnySnapshotLike {
   readonly children?: Readonly<Record<string, AnyActorRef | undefined>>;
 }
 
+/** Undefined while the actor is being made: XState tells of it before it has a first state. */
 export function snapshotOf(actor: AnyActorRef): AnySnapshotLike | undefined {
-  return actor.getSnapshot() as AnySnapshotLike | undefined;
+  try {
+    return actor.getSnapshot() as AnySnapshotLike | undefined;
+  } catch {
+    // XState's development build throws where the other one gives undefined.
+    return undefined;
+  }
 }
 
 /** The actor and all below it that its snapshots know, parents first. */
