@@ -35,6 +35,7 @@ import { foldersChildren } from "./node/folders.ts";
 import { gatewayChild, type OpenGateway } from "./node/gateway.ts";
 import { infrastructureChild } from "./node/infrastructure.ts";
 import { monitorChild } from "./node/monitor.ts";
+import { createNodeTree } from "./node/tree-services.ts";
 import { workflowsChild } from "./node/workflows.ts";
 import { readNodeId } from "./node-id.ts";
 import { createNodeSystem } from "./node-system.ts";
@@ -128,11 +129,17 @@ async function createContext(
   const clock: Clock = { now: () => new Date(), monotonicMs: () => performance.now() };
   const { redisUrl } = config;
   const live = createLiveHub(randomUUID(), clock);
+  const nodeId = await readNodeId(config.dataDir);
+  const parts = createNodeParts();
+  const database = async () => {
+    await parts.database.whenUp;
+    return parts.database.current().db;
+  };
   return {
     config,
     log,
     clock,
-    nodeId: await readNodeId(config.dataDir),
+    nodeId,
     queue: (target) =>
       redisUrl === undefined ? { type: "postgres", target } : { type: "redis", url: redisUrl },
     live,
@@ -144,7 +151,8 @@ async function createContext(
     },
     definitions: new Map(agentDefinitions.map((definition) => [definition.name, definition])),
     registered: new Map(builtInWorkflows.map((definition) => [definition.id, definition])),
-    parts: createNodeParts(),
+    parts,
+    tree: createNodeTree(nodeId, database, log),
     lose,
   };
 }
@@ -165,6 +173,7 @@ async function startRoot(
     return await startSupervisor({
       id: "root",
       strategy: "rest_for_one",
+      tree: node.tree,
       clock: node.clock,
       log: node.log,
       children: children.map(unlessAborted),

@@ -36,7 +36,7 @@ export interface RestoredRestarts {
 export interface RestartRecord {
   /** Call after each change. */
   note(restartsMs: readonly number[], table: ChildTable): void;
-  /** Call at the end of the supervisor. */
+  /** Call when the supervisor begins to stop, while the store still lives; safe to call twice. */
   close(): void;
 }
 
@@ -50,11 +50,17 @@ export function openRestartRecord(options: {
 }): RestartRecord {
   const { address, clock, log, memory } = options;
   let isClosed = false;
+  let isStored = false;
   let written: readonly number[] = [];
   const offsetMs = (): number => clock.now().getTime() - clock.monotonicMs();
   memory.load(address).then(
     (found) => {
-      if (isClosed || found === undefined) return;
+      if (found === undefined) return;
+      isStored = true;
+      if (isClosed) {
+        memory.forget(address);
+        return;
+      }
       const restartsMs = found.restartsAt.map((at) => at - offsetMs());
       const nowMs = clock.monotonicMs();
       options.onRestored({ restartsMs, children: found.children, nowMs });
@@ -72,6 +78,7 @@ export function openRestartRecord(options: {
         memory.forget(address);
         return;
       }
+      isStored = true;
       const counted = table.filter(({ restarts }) => restarts > 0);
       memory.save(address, {
         restartsAt: restartsMs.map((at) => Math.round(at + offsetMs())),
@@ -81,7 +88,7 @@ export function openRestartRecord(options: {
     close: () => {
       if (isClosed) return;
       isClosed = true;
-      memory.forget(address);
+      if (isStored) memory.forget(address);
     },
   };
 }

@@ -195,7 +195,8 @@ function watch(
   };
   actor.subscribe({
     next: (snapshot) => {
-      record?.note(snapshot.context.restartsMs, snapshot.context.table);
+      if (snapshot.context.stopping) record?.close();
+      else record?.note(snapshot.context.restartsMs, snapshot.context.table);
       options.onChange?.();
       if (snapshot.value === "running") started.resolve();
       if (snapshot.status !== "done") return;

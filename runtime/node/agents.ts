@@ -6,22 +6,29 @@
 
 import { agentDefinitions } from "../../actors/agents/registry.ts";
 import type { AgentState } from "../../actors/ports.ts";
-import type { ChildSpec, RunningChild } from "../../actors/tree/child-spec.ts";
+import type { ChildPlace, ChildSpec, RunningChild } from "../../actors/tree/child-spec.ts";
 import { createOpenPool } from "../agents-folder/open-pool.ts";
 import { viewOfAgent } from "../views.ts";
 import { type AgentsOptions, startAgents } from "../worker/agent/agent-pool.ts";
 import type { NodeContext } from "./context.ts";
 
 export function agentsChild(node: NodeContext): ChildSpec {
-  return { id: "agents", type: "supervisor", start: () => start(node) };
+  return {
+    id: "agents",
+    type: "supervisor",
+    start: ({ address, tree: { budget: _, ...tree } }) =>
+      // Each agent has an intensity of its own and ends at it: there is no product to be bounded,
+      // and agents that crash in a loop must not use up what restarts the database.
+      start(node, { address, tree }),
+  };
 }
 
 /** Resolves when every agent that comes with SPECTRA has run. */
-async function start(node: NodeContext): Promise<RunningChild> {
+async function start(node: NodeContext, place: ChildPlace): Promise<RunningChild> {
   const { log, parts } = node;
   const options = poolOptions(node);
   const onChange = (state: AgentState): void => show(node, state);
-  const builtIn = await startAgents({ ...options, definitions: agentDefinitions, onChange });
+  const builtIn = await startAgents({ ...options, place, definitions: agentDefinitions, onChange });
   try {
     await builtIn.allHealthy;
   } catch (error) {

@@ -20,6 +20,7 @@ import type { NodeWorkflows } from "../node-workflows.ts";
 import type { QueueBackend } from "../queue/job-queue.ts";
 import type { InspectionHub } from "../worker/inspect/hub.ts";
 import { createPart, type Part } from "./part.ts";
+import type { NodeTree } from "./tree-services.ts";
 
 /** The database that this node uses: its own server, or the one that `DATABASE_URL` names. */
 export interface NodeDatabase extends OpenDatabase {
@@ -72,6 +73,7 @@ export interface NodeContext {
   /** Workflows that can be started by their id. */
   readonly registered: Map<string, WorkflowDefinition>;
   readonly parts: NodeParts;
+  readonly tree: NodeTree;
   /** The node cannot go on, for this reason. Only the first counts. */
   lose(error: Error): void;
 }

@@ -23,6 +23,8 @@ import type { NodeContext } from "./context.ts";
 const migrationsFolder = fileURLToPath(new URL("../../db/migrations", import.meta.url));
 const postgresShutdownMs = 25_000;
 const infrastructureShutdownMs = 40_000;
+/** A database that does not answer must not hold up the stop. */
+const flushLimitMs = 1_000;
 
 export function infrastructureChild(node: NodeContext): ChildSpec {
   const postgres: ChildSpec = {
@@ -67,7 +69,7 @@ async function startPostgres({ config, log, parts }: NodeContext): Promise<Runni
   return { exited, stop: () => server.stop(), kill: () => server.kill() };
 }
 
-async function startDatabase({ config, parts }: NodeContext): Promise<RunningChild> {
+async function startDatabase({ config, parts, tree }: NodeContext): Promise<RunningChild> {
   const target: DatabaseTarget =
     config.databaseUrl === undefined
       ? parts.server.current()
@@ -75,7 +77,11 @@ async function startDatabase({ config, parts }: NodeContext): Promise<RunningChi
   const version = await migrate(target);
   const database = openDatabase(target);
   parts.database.set({ ...database, target, version });
-  return untilStopped(() => database.close());
+  return untilStopped(async () => {
+    // The supervisors above have forgotten their restarts; that is to be stored while it can be.
+    await settledWithin(tree.memory.flush(), flushLimitMs);
+    await database.close();
+  });
 }
 
 async function migrate(target: DatabaseTarget): Promise<string> {
@@ -92,4 +98,14 @@ async function migrate(target: DatabaseTarget): Promise<string> {
       { cause: error },
     );
   }
+}
+
+function settledWithin(work: Promise<void>, limitMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, limitMs);
+    void work.finally(() => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
 }

@@ -18,7 +18,7 @@ import type {
   Clock,
   HostFacts,
 } from "../../../actors/ports.ts";
-import type { RunningChild } from "../../../actors/tree/child-spec.ts";
+import type { ChildPlace, RunningChild } from "../../../actors/tree/child-spec.ts";
 import { type Supervisor, startSupervisor } from "../../../actors/tree/supervisor.ts";
 import type { DatabaseTarget } from "../../../db/client.ts";
 import { AgentError, toErrorRecord } from "../../../machines/error-code.ts";
@@ -45,6 +45,8 @@ export interface AgentsOptions {
   readonly host: HostFacts;
   readonly ports: AgentPorts;
   readonly clock: Clock;
+  /** Where the pool stands in the tree, and what it shares with it. Default: on its own. */
+  readonly place?: ChildPlace;
   /** Environment to grant from, by each agent's `env` permission. Default: nothing. */
   readonly env?: Env;
   /** Called at each change of an agent; must not throw. */
@@ -89,6 +91,7 @@ export async function startAgents(options: AgentsOptions): Promise<AgentsHandle>
   );
   const shutdownMs = (options.shutdownMs ?? defaultShutdownMs) + shutdownMarginMs;
   const supervisor = await startSupervisor({
+    ...options.place,
     id: "agents",
     strategy: "one_for_one",
     startMode: "parallel",
@@ -102,7 +105,7 @@ export async function startAgents(options: AgentsOptions): Promise<AgentsHandle>
       // `shutdown`, which a transient child is not restarted after, and stays known by name.
       restart: "transient",
       shutdownMs: shutdownMs + shutdownMarginMs,
-      start: () => superviseAgent(slot, options, shutdownMs),
+      start: (place) => superviseAgent(slot, options, shutdownMs, place),
     })),
   });
   return createHandle(slots, supervisor);
@@ -133,9 +136,11 @@ async function superviseAgent(
   slot: AgentSlot,
   options: AgentsOptions,
   shutdownMs: number,
+  place: ChildPlace,
 ): Promise<Supervisor> {
   try {
     const supervisor = await startSupervisor({
+      ...place,
       id: slot.name,
       strategy: "one_for_one",
       intensity: options.intensity ?? defaultIntensity,
@@ -143,7 +148,7 @@ async function superviseAgent(
       startFailure: "exits",
       clock: options.clock,
       log: options.ports.log,
-      children: [{ id: `${slot.name}/thread`, shutdownMs, start: () => slot.startThread() }],
+      children: [{ id: "thread", shutdownMs, start: () => slot.startThread() }],
     });
     void supervisor.exited.then((exit) => {
       if (exit.type !== "normal" && exit.error !== undefined) slot.gaveUp(exit.error);
