@@ -6,7 +6,8 @@
  *     soft       refused by guards in the worker, which hostile code may get around
  *     none       declared only
  *
- * `docs/permissions.md` says it for users.
+ * Read and write are judged by path: a link inside of a granted folder belongs to it, and a descriptor that
+ * another thread has open is open for all. `docs/permissions.md` says it for users.
  *
  * @module
  */
@@ -15,6 +16,7 @@ import { isWithin } from "../../../machines/permission-item.ts";
 import {
   noPermissions,
   type PermissionName,
+  type PermissionRule,
   type PermissionSet,
   permissionNames,
 } from "../../../machines/permissions.ts";
@@ -52,8 +54,8 @@ export function enforcement(
       case "net":
         return major >= netModelMajor && isNothing(set, name) ? "hard" : "soft";
       case "env":
-        // In a thread `process.report` could tell the environment of the whole process.
-        return isolation === "process" && !readsProc(set) ? "hard" : "soft";
+        // The worker has no other variables; those of the process stand in /proc.
+        return readsProc(set) ? "soft" : "hard";
       case "sys":
         return "soft";
       case "run":
@@ -71,15 +73,20 @@ function givesAway(set: PermissionSet): boolean {
   return (
     !isNothing(set, "ffi") ||
     !isNothing(set, "run") ||
-    set.write.granted === "all" ||
-    set.write.granted.some((path) => isWithin(path, "/proc/self") || isWithin("/proc", path))
+    (set.write.denied !== "all" && reachesProcess(set.write.granted))
   );
 }
 
 function readsProc({ read }: PermissionSet): boolean {
-  return (
-    read.granted === "all" ||
-    read.granted.some((path) => isWithin(path, "/proc/self") || isWithin("/proc", path))
+  if (read.denied === "all" || read.denied.some((path) => isWithin(path, "/proc"))) return false;
+  return reachesProcess(read.granted);
+}
+
+/** `/proc/cpuinfo` tells nothing of a process; `/proc/self` and `/proc/1` do. */
+function reachesProcess(granted: PermissionRule["granted"]): boolean {
+  if (granted === "all") return true;
+  return granted.some(
+    (path) => isWithin(path, "/proc") || /^\/proc\/(?:\d|self|thread-self)/.test(path),
   );
 }
 
