@@ -1,0 +1,96 @@
+/**
+ * What an actor's parent and its worker say to each other, as bodies of event frames.
+ *
+ * @module
+ */
+
+import type { OutgoingMail, SavedActor, SavedTimer } from "../../../db/actor-repo.ts";
+import type { ErrorRecord, Json } from "../../../machines/error-code.ts";
+
+/** Of the stored snapshot; others are refused. */
+export const snapshotFormat = 1;
+
+/** What is stored as an actor's snapshot. */
+export interface StoredState {
+  /** XState's persisted snapshot, encoded. */
+  readonly state: Json;
+  /** Newest event of each sender that it holds. */
+  readonly senders: Readonly<Record<string, number>>;
+  /** How many events it has sent itself. */
+  readonly sent: number;
+}
+
+/** What is stored as a mail's event. */
+export interface Envelope {
+  /** The event, encoded. */
+  readonly event: Json;
+  /** Epoch ms after which nobody wants it. */
+  readonly expiresMs?: number;
+}
+
+export interface StartBody {
+  /** URL of JavaScript. */
+  readonly module: string;
+  readonly name: string;
+  readonly address: string;
+  readonly incarnation: number;
+  readonly input: Json;
+  readonly saved: SavedActor | null;
+  readonly timers: readonly SavedTimer[];
+  /** Shared memory, in a thread: the event that is being applied, and the newest one that was. */
+  readonly progress?: Float64Array;
+}
+
+export interface DeliveredEvent {
+  readonly seq: number;
+  readonly sender: string;
+  readonly senderSeq: number;
+  readonly event: Json;
+  /** It takes its number only. */
+  readonly skip: boolean;
+}
+
+export interface CommitBody {
+  readonly n: number;
+  readonly saved: SavedActor;
+  readonly timers: { readonly set: readonly SavedTimer[]; readonly drop: readonly string[] };
+  readonly sends: readonly OutgoingMail[];
+  readonly status: "active" | "done";
+  /** Encoded; of a machine that is done. */
+  readonly output: Json;
+  readonly view?: Json;
+}
+
+export interface FailedBody {
+  /** The event that it happened in; 0 for none. */
+  readonly seq: number;
+  readonly error: ErrorRecord;
+  /** A restart would fail the same way. */
+  readonly final: boolean;
+}
+
+export type Question =
+  | { readonly type: "lookup"; readonly name: string }
+  | { readonly type: "members"; readonly group: string };
+
+/** To the worker, by kind of the frame. */
+export interface ToWorker {
+  readonly start: StartBody;
+  readonly events: readonly DeliveredEvent[];
+  /** The commit of this number is stored. */
+  readonly committed: number;
+  readonly answer: { readonly id: number; readonly addresses: readonly string[] };
+  readonly stop: null;
+}
+
+/** From the worker, by kind of the frame. */
+export interface FromWorker {
+  readonly ready: null;
+  /** Without shared memory: this event is applied next, 0 when it was. */
+  readonly at: number;
+  readonly commit: CommitBody;
+  readonly failed: FailedBody;
+  readonly ask: { readonly id: number; readonly question: Question };
+  /** Everything that it applied is stored. */
+  readonly stopped: null;
+}
