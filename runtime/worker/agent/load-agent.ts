@@ -7,12 +7,17 @@
 import { type AgentDefinition, defineAgent } from "../../../actors/define-agent.ts";
 import { AgentError } from "../../../machines/error-code.ts";
 
+/** Of the compiled sources of this package. */
+const ownRoot = new URL("../../../", import.meta.url).href;
+
 /**
  * Imports the module and returns the definition named `agentName` among its exports,
  * which may be definitions or lists of them.
  * @throws {AgentError} `AGENT_UNKNOWN` when it exports none of that name; else what the import throws.
  */
 export async function loadAgent(moduleUrl: string, agentName: string): Promise<AgentDefinition> {
+  // Stacks of a user's module name the lines that were written, not those that were compiled.
+  if (!moduleUrl.startsWith(ownRoot)) process.setSourceMapsEnabled(true);
   const module = (await import(moduleUrl)) as Readonly<Record<string, unknown>>;
   const found = definitionsIn(module).find(({ name }) => name === agentName);
   // Whoever wrote a plain object gets the defaults too.
