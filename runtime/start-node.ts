@@ -129,6 +129,7 @@ async function createContext(
   const clock: Clock = { now: () => new Date(), monotonicMs: () => performance.now() };
   const { redisUrl } = config;
   const live = createLiveHub(randomUUID(), clock);
+  const inspection = startInspection(live, log);
   const nodeId = await readNodeId(config.dataDir);
   const parts = createNodeParts();
   const database = async () => {
@@ -143,7 +144,7 @@ async function createContext(
     queue: (target) =>
       redisUrl === undefined ? { type: "postgres", target } : { type: "redis", url: redisUrl },
     live,
-    inspection: startInspection(live, log),
+    inspection,
     budget: createConnectionBudget(agentConnections),
     builtIn: {
       agents: new Set(agentDefinitions.map(({ name }) => name)),
@@ -152,7 +153,7 @@ async function createContext(
     definitions: new Map(agentDefinitions.map((definition) => [definition.name, definition])),
     registered: new Map(builtInWorkflows.map((definition) => [definition.id, definition])),
     parts,
-    tree: createNodeTree(nodeId, database, log),
+    tree: { ...createNodeTree(nodeId, database, log), watch: inspection.local.watch },
     lose,
   };
 }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { AnyActorRef } from "xstate";
 import { faultsOfSpecs, type SpecsToCheck } from "../../machines/child-spec-check.ts";
 import type { ChildExit, ChildFacts, Shutdown } from "../../machines/child-table.ts";
 import { AgentError, type ErrorRecord } from "../../machines/error-code.ts";
@@ -64,6 +65,8 @@ export interface TreeServices {
   readonly budget?: RestartBudget;
   /** Keeps restarts over the death of the process. */
   readonly memory?: RestartMemory;
+  /** Told of each supervisor's statechart, for inspection; the result is called when it has ended. */
+  readonly watch?: (actor: AnyActorRef, address: string) => () => void;
 }
 
 /** Where a child stands; a supervisor passes it on to `startSupervisor`. */

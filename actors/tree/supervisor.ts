@@ -187,7 +187,9 @@ function watch(
 ): void {
   const { options } = parts;
   const record = remember(actor, parts);
+  const unwatch = parts.tree.watch?.(actor, parts.address);
   const end = (exit: ChildExit): void => {
+    unwatch?.();
     record?.close();
     for (const { reject } of parts.asked.values()) reject(stoppedError(options.id));
     parts.asked.clear();

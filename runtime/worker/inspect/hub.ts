@@ -21,7 +21,7 @@ import {
   settingsOff,
   type TransitionFrame,
 } from "./frames.ts";
-import { createInspector, type Inspector } from "./inspector.ts";
+import { createInspector, type Inspector, type InspectorSeed } from "./inspector.ts";
 
 /** Transitions kept of one actor. */
 const recentPerActor = 32;
@@ -34,10 +34,8 @@ const lookTimeoutMs = 1_000;
 const maxOpenLooks = 256;
 
 export interface ThreadPort {
-  /** For `installInspector` in the thread; transfer it. */
-  readonly port: MessagePort;
-  /** The number to pass along. */
-  readonly n: number;
+  /** For `installInspector` in the thread; its port must be transferred. */
+  readonly seed: InspectorSeed & { readonly port: MessagePort };
   /** The thread is gone, or never started: what it watched is forgotten. */
   close(): void;
 }
@@ -228,8 +226,7 @@ export function createInspectionHub(options: HubOptions): InspectionHub {
       port1.on("close", close);
       port1.unref();
       ports = [...ports, port1];
-      link.send({ type: "settings", settings });
-      return { port: port2, n, close };
+      return { seed: { port: port2 as ThreadPort["seed"]["port"], n, settings }, close };
     },
     settings: () => settings,
     setMode: (mode, address) => {

@@ -9,7 +9,6 @@
  * @module
  */
 
-import type { MessagePort } from "node:worker_threads";
 import type { AnyActorRef } from "xstate";
 import type { Json } from "../../../machines/error-code.ts";
 import { type BatchWriter, createBatchWriter } from "./batch-writer.ts";
@@ -51,6 +50,9 @@ export interface InspectorEnd extends Inspector {
   receive(message: HubMessage): void;
 }
 
+/** Elsewhere than in Node timers are numbers, and keep nothing alive that we mind. */
+type Timer = ReturnType<typeof setTimeout> & { unref?(): void };
+
 interface Watched {
   readonly system: WatchedSystem;
   readonly actor: AnyActorRef;
@@ -68,8 +70,8 @@ export function createInspector(options: InspectorOptions): InspectorEnd {
   let redactor = createRedactor();
   let open = 0;
   let dropped = 0;
-  let flushTimer: NodeJS.Timeout | undefined;
-  let windowTimer: NodeJS.Timeout | undefined;
+  let flushTimer: Timer | undefined;
+  let windowTimer: Timer | undefined;
   let closed = false;
 
   function flush(): void {
@@ -93,7 +95,7 @@ export function createInspector(options: InspectorOptions): InspectorEnd {
     }
     if (flushTimer === undefined) {
       flushTimer = setTimeout(flush, flushIntervalMs);
-      flushTimer.unref();
+      flushTimer.unref?.();
     }
     return writer;
   }
@@ -144,7 +146,7 @@ export function createInspector(options: InspectorOptions): InspectorEnd {
       }
       if (sampled) openWindow();
     }, sampleWindowMs);
-    windowTimer.unref();
+    windowTimer.unref?.();
   }
 
   function apply(next: InspectorSettings): void {
@@ -212,14 +214,32 @@ export function createInspector(options: InspectorOptions): InspectorEnd {
   };
 }
 
+/** The thread's end of a port, of Node's or of the web's kind. */
+export interface InspectorPort {
+  postMessage(message: InspectorMessage): void;
+  onmessage: ((event: { readonly data: unknown }) => void) | null;
+  close(): void;
+  unref?(): void;
+}
+
+/** What a worker gets to open its inspector; structured-cloneable, with the port as transferable. */
+export interface InspectorSeed {
+  readonly port: InspectorPort;
+  /** What tells this thread from all others. */
+  readonly n: number;
+  /** As they are when the thread starts: messages may come later than its first events. */
+  readonly settings: InspectorSettings;
+}
+
 /**
- * Opens the inspector of a worker thread on a port from `InspectionHub.openThread`.
- * The port does not keep the thread alive.
+ * Opens the inspector of a worker on a port from `InspectionHub.openThread`. It needs no more than the
+ * scope of a Deno worker; the port does not keep the worker alive.
  */
-export function installInspector(port: MessagePort, n: number): Inspector {
+export function installInspector({ port, n, settings }: InspectorSeed): Inspector {
   const end = createInspector({ n, post: (message) => port.postMessage(message) });
-  port.on("message", (message: HubMessage) => end.receive(message));
-  port.unref();
+  end.receive({ type: "settings", settings });
+  port.onmessage = ({ data }) => end.receive(data as HubMessage);
+  port.unref?.();
   return {
     watch: end.watch,
     close: () => {
