@@ -4,6 +4,7 @@
  * @module
  */
 
+import { randomUUID } from "node:crypto";
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -34,8 +35,9 @@ export const openDeno: OpenCarrier = (options, listener) => {
   const folder = scratchFolder();
   roots += 1;
   const rootFile = join(folder, `root-${roots}.mjs`);
+  const token = randomUUID();
   const root = (options.root ?? Promise.resolve(url)).then((imported) => {
-    writeFileSync(rootFile, rootModule(imported));
+    writeFileSync(rootFile, rootModule(imported, url, token));
     return pathToFileURL(rootFile).href;
   });
   return openHost(
@@ -45,7 +47,7 @@ export const openDeno: OpenCarrier = (options, listener) => {
       args: [...denoFlags(permissions, heapLimitMb), entry],
       env: { ...env, DENO_DIR: join(folder, "cache"), DENO_NO_UPDATE_CHECK: "1", NO_COLOR: "1" },
       cwd: emptyFolder(),
-      denoPermissions: workerPermissions(permissions),
+      deno: { permissions: workerPermissions(permissions), token },
       onGone: () => rmSync(rootFile, { force: true }),
     },
     { ...options, root },
@@ -53,7 +55,9 @@ export const openDeno: OpenCarrier = (options, listener) => {
   );
 };
 
-/** Static imports, which the worker may always load; its own root comes second. */
-function rootModule(url: string): string {
-  return `import ${JSON.stringify(compiled("deno-scope"))};\nimport ${JSON.stringify(url)};\n`;
+/** Static imports, which the worker may always load. The scope comes first, and knows what it needs by then. */
+function rootModule(url: string, location: string, token: string): string {
+  const scope = new URL(compiled("deno-scope"));
+  scope.search = new URLSearchParams({ location, token }).toString();
+  return `import ${JSON.stringify(scope.href)};\nimport ${JSON.stringify(url)};\n`;
 }

@@ -6,7 +6,7 @@
 
 import process from "node:process";
 import type { WorkerFault } from "../carrier.ts";
-import { closedWord, type DenoInit, exitWord } from "./deno-protocol.ts";
+import { closedWord, exitWord } from "./deno-protocol.ts";
 import { type HostPlatform, serveHost } from "./host-relay.ts";
 
 /** Deno's constructor, where it takes permissions. */
@@ -18,16 +18,12 @@ declare const Worker: new (
 /** After an error, messages that were posted before it may still arrive. */
 const drainTurns = 3;
 
-const token = crypto.randomUUID();
-
-const open: HostPlatform["open"] = (boot, listener) => {
+const open: HostPlatform["open"] = ({ root, url, name, deno }, listener) => {
+  const { token, permissions } = deno ?? refuse();
+  const rootUrl = root ?? url;
   const meter = new SharedArrayBuffer(5 * Float64Array.BYTES_PER_ELEMENT);
   const figures = new Float64Array(meter);
-  const worker = new Worker(boot.root ?? boot.url, {
-    type: "module",
-    name: boot.name,
-    deno: { permissions: boot.denoPermissions },
-  });
+  const worker = new Worker(rootUrl, { type: "module", name, deno: { permissions } });
   worker.addEventListener("message", (event) => {
     const data = event.data as unknown;
     if (typeof data === "string" && data.startsWith(token)) {
@@ -39,12 +35,11 @@ const open: HostPlatform["open"] = (boot, listener) => {
   worker.addEventListener("error", (event) => {
     event.preventDefault();
     afterTurns(drainTurns, () => {
-      listener.fault(faultFrom(event));
+      listener.fault(faultFrom(event, rootUrl));
       listener.exit(1);
     });
   });
-  const init: DenoInit = { token, meter, location: boot.url };
-  worker.postMessage(init);
+  worker.postMessage(meter);
   return {
     post: ({ data, ports }) => worker.postMessage(data, [...ports]),
     figures: () => {
@@ -58,14 +53,29 @@ function afterTurns(turns: number, run: () => void): void {
   setTimeout(() => (turns <= 1 ? run() : afterTurns(turns - 1, run)), 0);
 }
 
+function refuse(): never {
+  throw new Error("Cannot start: this is no boot frame for Deno");
+}
+
 /** Deno tells an error by its text; the class, the code and the cause stay inside. */
-function faultFrom({ message, filename = "", lineno = 0, colno = 0 }: ErrorEvent): WorkerFault {
-  const rejected = message.startsWith("Uncaught (in promise) ");
-  const kind = filename === "" ? "load" : rejected ? "unhandled-rejection" : "uncaught";
-  const [, name = "Error", text = message] =
-    /^(?:Uncaught (?:\(in promise\) )?)?(\w*Error|NotCapable): ([^]*)$/.exec(message) ?? [];
+function faultFrom({ message, filename, lineno, colno }: ErrorEvent, rootUrl: string): WorkerFault {
+  // That a file of ours imports the worker's root says nothing to who reads it.
+  const told = message.replace(new RegExp(`\\n\\s*at ${escape(rootUrl)}:\\d+:\\d+`), "");
+  const kind = kindOf(told, filename);
+  const [, name = "Error", text = told] = describedError.exec(told) ?? [];
   const error = { name, message: text, code: "UNEXPECTED", retryable: true };
-  return { message, filename, lineno, colno, error, kind };
+  return { message: told, filename, lineno, colno, error, kind };
+}
+
+const describedError = /^(?:Uncaught (?:\(in promise\) )?)?(\w*Error|NotCapable): ([^]*)$/;
+
+function kindOf(message: string, filename: string): WorkerFault["kind"] {
+  if (filename === "") return "load";
+  return message.startsWith("Uncaught (in promise) ") ? "unhandled-rejection" : "uncaught";
+}
+
+function escape(text: string): string {
+  return text.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&");
 }
 
 serveHost({
@@ -74,7 +84,7 @@ serveHost({
     if (code !== 0) killGroup();
     process.exit(code);
   },
-  closeMark: `${token}${closedWord}`,
+  closeMarkOf: ({ deno }) => `${deno?.token}${closedWord}`,
 });
 
 /** Needs the permission to run programs; without it the worker has started none. */

@@ -1,17 +1,10 @@
 /**
- * What the relay tells the scope in a Deno worker before anything else.
+ * What the scope in a Deno worker tells its relay, between the worker's own messages. What it must
+ * know from the first line on stands in the URL that it is imported by; the first message of the
+ * relay is the shared memory of five f64 that it writes `LoopFigures` to.
  *
  * @module
  */
-
-export interface DenoInit {
-  /** Known to relay and scope only: begins messages that are none of the worker's. */
-  readonly token: string;
-  /** `LoopFigures` as five f64, written by the worker's own loop. */
-  readonly meter: SharedArrayBuffer;
-  /** What `location` shows. */
-  readonly location: string;
-}
 
 /** A message `<token>exit:<code>` is the last one of a worker that ends itself. */
 export const exitWord = "exit:";

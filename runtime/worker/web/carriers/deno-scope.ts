@@ -6,7 +6,7 @@
  * @module
  */
 
-import { closedWord, type DenoInit, exitWord } from "./deno-protocol.ts";
+import { closedWord, exitWord } from "./deno-protocol.ts";
 
 /** Of Deno, what this file uses. */
 interface DenoNamespace {
@@ -25,21 +25,20 @@ const turnIntervalMs = 250;
 const scope = globalThis as unknown as DenoWorkerScope;
 const { Deno: deno } = scope;
 
+const given = new URL(import.meta.url).searchParams;
+const token = given.get("token") ?? "";
+
 globalThis.addEventListener(
   "message",
   (event) => {
     event.stopImmediatePropagation();
-    enter((event as MessageEvent).data as DenoInit);
+    writeFigures(new Float64Array((event as MessageEvent).data as SharedArrayBuffer));
   },
   { once: true },
 );
-
-function enter({ token, meter, location }: DenoInit): void {
-  writeFigures(new Float64Array(meter));
-  showLocation(location);
-  tellExit(token);
-  tellClosedPorts(token);
-}
+showLocation(given.get("location") ?? "");
+tellExit();
+tellClosedPorts();
 
 function writeFigures(meter: Float64Array): void {
   let turns = 0;
@@ -77,7 +76,7 @@ function showLocation(url: string): void {
   });
 }
 
-function tellExit(token: string): void {
+function tellExit(): void {
   const post = scope.postMessage.bind(globalThis);
   const { close } = scope;
   const { exit } = deno;
@@ -95,7 +94,7 @@ function tellExit(token: string): void {
  * A port says so before it closes, where its other end is not in this worker: it came from outside,
  * or the other end has been posted outside.
  */
-function tellClosedPorts(token: string): void {
+function tellClosedPorts(): void {
   const peers = new WeakMap<MessagePort, MessagePort>();
   const local = new WeakSet<MessagePort>();
   const { close } = MessagePort.prototype;
@@ -113,18 +112,18 @@ function tellClosedPorts(token: string): void {
     }
   };
   const { postMessage } = scope;
-  scope.postMessage = (...given: [unknown, unknown?]): void => {
-    Reflect.apply(postMessage, globalThis, given);
-    for (const leaving of listOf(given[1])) {
+  scope.postMessage = (...args: [unknown, unknown?]): void => {
+    Reflect.apply(postMessage, globalThis, args);
+    for (const leaving of listOf(args[1])) {
       const peer = leaving instanceof MessagePort ? peers.get(leaving) : undefined;
       if (peer !== undefined) local.delete(peer);
     }
   };
 }
 
-function listOf(given: unknown): readonly unknown[] {
-  const list = Array.isArray(given)
-    ? given
-    : (given as { transfer?: unknown } | undefined)?.transfer;
+function listOf(argument: unknown): readonly unknown[] {
+  const list = Array.isArray(argument)
+    ? argument
+    : (argument as { transfer?: unknown } | undefined)?.transfer;
   return Array.isArray(list) ? list : [];
 }

@@ -12,7 +12,14 @@ import { encodeFrame, type Frame, frameKinds, frameReader, numberAt } from "./fr
 import { type HostProgram, startHost } from "./host-process.ts";
 import type { HostBoot } from "./host-protocol.ts";
 import { createPortBridge } from "./port-bridge.ts";
-import { decodePlain, decodeValue, encodePlain, encodeValue, takeValue } from "./values.ts";
+import {
+  decodePlain,
+  decodeValue,
+  encodePlain,
+  encodeValue,
+  takeValue,
+  writesCauseFirst,
+} from "./values.ts";
 
 export function openHost(
   program: HostProgram,
@@ -21,8 +28,10 @@ export function openHost(
 ): Carrier {
   const host = startHost(program, options, listener);
   const sender = createFrameSender(host.channel);
+  const causesApart = program.isolation === "deno" && writesCauseFirst;
   const bridge = createPortBridge({
     firstId: 1,
+    causesApart,
     send: (frame) => {
       if (!host.hasEnded()) sender.send(frame);
     },
@@ -80,8 +89,10 @@ export function openHost(
     figures: () => figures,
     post: (data, transfer) => {
       if (host.hasEnded()) return;
-      const value = takeValue(data, transfer as readonly object[]);
-      sender.send(encodeFrame(frameKinds.message, 0, encodeValue(value, bridge.adopt)));
+      const value = takeValue(data, transfer as readonly object[], causesApart);
+      sender.send(
+        encodeFrame(frameKinds.message, 0, encodeValue(value, bridge.adopt, causesApart)),
+      );
     },
     terminate: () => {
       host.silence();
@@ -94,7 +105,7 @@ export function openHost(
 }
 
 function boot(
-  { denoPermissions }: HostProgram,
+  { deno }: HostProgram,
   { url, root, name, permissions, env, heapLimitMb, execArgv }: CarrierOptions,
   send: (payload: Buffer) => void,
   fail: (error: unknown) => void,
@@ -109,7 +120,7 @@ function boot(
         ...(rootUrl === undefined ? {} : { root: rootUrl }),
         ...(heapLimitMb === undefined ? {} : { heapLimitMb }),
         ...(execArgv === undefined ? {} : { execArgv }),
-        ...(denoPermissions === undefined ? {} : { denoPermissions }),
+        ...(deno === undefined ? {} : { deno }),
       } satisfies HostBoot),
     );
   if (root === undefined) sendWith();

@@ -8,9 +8,8 @@ import { type ChildProcess, spawn } from "node:child_process";
 import type { Socket } from "node:net";
 import { createDeferred } from "../../../../machines/deferred.ts";
 import type { CarrierListener, CarrierOptions, Isolation, WorkerFault } from "../carrier.ts";
-import type { DenoPermissions } from "./deno-flags.ts";
 import { type Frame, frameKinds, numberAt } from "./frames.ts";
-import { channelFd } from "./host-protocol.ts";
+import { channelFd, type DenoBoot } from "./host-protocol.ts";
 import { deathFault, exitCodeOf } from "./process-death.ts";
 import { decodePlain } from "./values.ts";
 
@@ -25,8 +24,7 @@ export interface HostProgram {
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   readonly cwd: string;
-  /** Only for Deno: the option of the inner worker. */
-  readonly denoPermissions?: DenoPermissions;
+  readonly deno?: DenoBoot;
   /** Called once, when the process is gone. */
   onGone?(): void;
 }

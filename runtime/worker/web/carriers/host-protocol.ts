@@ -10,6 +10,14 @@ import type { DenoPermissions } from "./deno-flags.ts";
 /** The one channel: a socket pair. Nothing else of the parent's handles is inherited. */
 export const channelFd = 3;
 
+/** What only a Deno process needs. */
+export interface DenoBoot {
+  /** The option of the inner worker. */
+  readonly permissions: DenoPermissions;
+  /** Begins messages that are the scope's and none of the worker's. */
+  readonly token: string;
+}
+
 /** Payload of the boot frame. */
 export interface HostBoot {
   readonly url: string;
@@ -21,8 +29,7 @@ export interface HostBoot {
   readonly heapLimitMb?: number;
   /** Only for Node: flags of the worker's thread. */
   readonly execArgv?: readonly string[];
-  /** Only for Deno: the option of the inner worker. */
-  readonly denoPermissions?: DenoPermissions;
+  readonly deno?: DenoBoot;
 }
 
 /**

@@ -35,13 +35,15 @@ export interface HostPlatform {
   open(boot: HostBoot, listener: InnerListener): InnerWorker;
   /** Ends this process and what it has started, at once. */
   end(code: number): void;
-  readonly closeMark?: string;
+  /** See `PortBridgeOptions.closeMark`. */
+  closeMarkOf?(boot: HostBoot): string;
 }
 
-export function serveHost({ open, end, closeMark }: HostPlatform): void {
+export function serveHost({ open, end, closeMarkOf }: HostPlatform): void {
   const socket = new Socket({ fd: channelFd, readable: true, writable: true });
   let ended = false;
   let inner: InnerWorker | undefined;
+  let closeMark: string | undefined;
   const send = (frame: Buffer): void => {
     if (ended) return;
     socket.write(frame);
@@ -66,7 +68,7 @@ export function serveHost({ open, end, closeMark }: HostPlatform): void {
     firstId: 2,
     send,
     onMessageError,
-    ...(closeMark === undefined ? {} : { closeMark }),
+    closeMark: () => closeMark,
   });
   const consumption = watchConsumption((bytes) =>
     send(encodeFrame(frameKinds.consumed, 0, encodeNumbers(bytes))),
@@ -88,7 +90,9 @@ export function serveHost({ open, end, closeMark }: HostPlatform): void {
 
   const receive = ({ kind, port, payload }: Frame): void => {
     if (kind === frameKinds.boot) {
-      inner = open(decodePlain(payload) as HostBoot, listener);
+      const boot = decodePlain(payload) as HostBoot;
+      closeMark = closeMarkOf?.(boot);
+      inner = open(boot, listener);
     } else if (kind === frameKinds.message) {
       consumption.delivered(payload.length);
       if (port !== 0) return bridge.receive(port, payload);

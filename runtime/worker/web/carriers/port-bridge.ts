@@ -32,13 +32,15 @@ export interface PortBridgeOptions {
   /** The two sides number their ports apart: 1 counts odd numbers, 2 even ones. */
   readonly firstId: 1 | 2;
   send(frame: Buffer): void;
+  /** As `encodeValue` has it. */
+  readonly causesApart?: boolean;
   /** A value that could not be sent or read; the port stays open, as the standard has it. */
   onMessageError(error: unknown): void;
   /**
    * Closing says nothing to the other end of a channel between Deno's threads, so there a port
    * posts this before it closes.
    */
-  readonly closeMark?: string;
+  closeMark?(): string | undefined;
 }
 
 /** What Node's ports have beyond the standard. */
@@ -47,7 +49,6 @@ interface UnrefPort {
 }
 
 export function createPortBridge(options: PortBridgeOptions): PortBridge {
-  const { closeMark } = options;
   const ports = new Map<number, MessagePort>();
   let nextId: number = options.firstId;
 
@@ -70,13 +71,14 @@ export function createPortBridge(options: PortBridgeOptions): PortBridge {
       options.send(encodeFrame(frameKinds.portClosed, id));
     };
     port.addEventListener("message", (event: MessageEvent) => {
-      if (closeMark !== undefined && event.data === closeMark) {
+      const mark = options.closeMark?.();
+      if (mark !== undefined && event.data === mark) {
         hasClosed();
         return port.close();
       }
       try {
         const value = { data: event.data as unknown, ports: event.ports };
-        const payload = encodeValue(value, bridge.adopt);
+        const payload = encodeValue(value, bridge.adopt, options.causesApart);
         options.send(encodeFrame(frameKinds.message, id, payload));
       } catch (error) {
         options.onMessageError(error);
@@ -117,7 +119,7 @@ export function createPortBridge(options: PortBridgeOptions): PortBridge {
     },
     closed: forget,
     closeAll: () => {
-      for (const id of [...ports.keys()]) forget(id);
+      for (const id of ports.keys()) forget(id);
     },
     size: () => ports.size,
   };

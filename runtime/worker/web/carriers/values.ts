@@ -20,11 +20,15 @@ export interface PortedValue {
 
 /**
  * Takes the value out of the sender's hands: transferred buffers are detached, transferred ports
- * come back as new objects that are ours. Without a transfer list nothing is copied.
+ * come back as new objects that are ours. Without a transfer list nothing is copied, unless asked for.
  * @throws {DOMException} `DataCloneError`
  */
-export function takeValue(data: unknown, transfer: readonly object[]): PortedValue {
-  if (transfer.length === 0) return { data, ports: [] };
+export function takeValue(
+  data: unknown,
+  transfer: readonly object[],
+  alwaysCopy = false,
+): PortedValue {
+  if (transfer.length === 0) return { data: alwaysCopy ? structuredClone(data) : data, ports: [] };
   // Deno accepts an object twice in the list, so do we.
   const unique = [...new Set(transfer)];
   const ports = unique.filter((one): one is MessagePort => one instanceof MessagePort);
@@ -32,23 +36,39 @@ export function takeValue(data: unknown, transfer: readonly object[]): PortedVal
 }
 
 /**
+ * Whether this V8 writes the cause of an error before its stack, as Node 20 does. Newer ones, that
+ * of Deno too, do not read that; they write what all can read.
+ */
+export const writesCauseFirst = ((): boolean => {
+  const error = new Error("m", { cause: 0 });
+  error.stack = "s";
+  const bytes = encodePlain(error).toString("latin1");
+  // Tags: c, then a small integer; s, then a string.
+  return bytes.indexOf("cI") < bytes.indexOf('s"');
+})();
+
+/**
  * @param idsOf Takes the ports over and tells the ids that the other side will know them by; called
  *   only when the value can be sent.
+ * @param causesApart The reader would not understand causes as this V8 writes them. The value must
+ *   be a copy of ours.
  * @throws {DOMException} `DataCloneError`, also for shared memory and for more than 512 MiB.
  */
 export function encodeValue(
   { data, ports }: PortedValue,
   idsOf: (ports: readonly MessagePort[]) => readonly number[],
+  causesApart = false,
 ): Buffer {
   const serializer = new v8.Serializer();
   serializer.writeHeader();
+  const apart = causesApart ? { causes: takeCauses(data) } : {};
   if (ports.length === 0) {
-    write(serializer, { data });
+    write(serializer, { data, ...apart });
     return bytesOf(serializer);
   }
   const markers = ports.map(() => ({}));
   const marked = replaceObjects(data, new Map(ports.map((port, index) => [port, markers[index]])));
-  write(serializer, { data: marked, markers });
+  write(serializer, { data: marked, markers, ...apart });
   // Only now: a value that cannot be sent takes no port over.
   write(serializer, idsOf(ports));
   return bytesOf(serializer);
@@ -61,10 +81,18 @@ export function decodeValue(
 ): PortedValue {
   const deserializer = new v8.Deserializer(payload);
   deserializer.readHeader();
-  const { data, markers } = deserializer.readValue() as {
+  const {
+    data,
+    markers,
+    causes = [],
+  } = deserializer.readValue() as {
     readonly data: unknown;
     readonly markers?: readonly object[];
+    readonly causes?: readonly (readonly [Error, unknown])[];
   };
+  for (const [error, value] of causes) {
+    Object.defineProperty(error, "cause", { value, configurable: true, writable: true });
+  }
   if (markers === undefined) return { data, ports: [] };
   const ports = portsOf(deserializer.readValue() as readonly number[]);
   const replacement = new Map(markers.map((marker, index) => [marker, ports[index]]));
@@ -111,21 +139,36 @@ function cloneError(error: unknown): unknown {
   return new DOMException(error.message, "DataCloneError");
 }
 
-/** Replaces objects in place, by identity, wherever a structured clone can hold them. */
+/** Cuts causes off their errors, in place. */
+function takeCauses(root: unknown): readonly (readonly [Error, unknown])[] {
+  const found: (readonly [Error, unknown])[] = [];
+  walk(root, (object) => {
+    if (object instanceof Error && object.cause !== undefined) found.push([object, object.cause]);
+    return object;
+  });
+  for (const [error] of found) delete error.cause;
+  return found;
+}
+
+/** Replaces objects in place, by identity. */
 function replaceObjects(root: unknown, replacement: ReadonlyMap<object, unknown>): unknown {
+  return walk(root, (object) => (replacement.has(object) ? replacement.get(object) : object));
+}
+
+/** Calls `swap` for every object wherever a structured clone can hold one, and puts its result there. */
+function walk(root: unknown, swap: (object: object) => unknown): unknown {
   const seen = new Set<object>();
   const open: object[] = [];
-  const swap = (value: unknown): unknown => {
-    if (typeof value !== "object" || value === null) return value;
-    if (replacement.has(value)) return replacement.get(value);
-    if (!seen.has(value) && !ArrayBuffer.isView(value)) {
-      seen.add(value);
-      open.push(value);
-    }
+  const visit = (value: unknown): unknown => {
+    if (typeof value !== "object" || value === null || seen.has(value)) return value;
+    const swapped = swap(value);
+    if (swapped !== value || ArrayBuffer.isView(value)) return swapped;
+    seen.add(value);
+    open.push(value);
     return value;
   };
-  const result = swap(root);
-  for (let next = open.pop(); next !== undefined; next = open.pop()) replaceInside(next, swap);
+  const result = visit(root);
+  for (let next = open.pop(); next !== undefined; next = open.pop()) replaceInside(next, visit);
   return result;
 }
 
