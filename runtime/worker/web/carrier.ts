@@ -24,6 +24,8 @@ export interface CarrierOptions {
   readonly name: string;
   /** Effective, already computed by `childPermissions`. */
   readonly permissions: PermissionSet;
+  /** They are those of the maker: what the worker gives up is told by `narrowed`. Default: a set of its own. */
+  readonly shared?: boolean;
   /** Environment that the worker sees: already filtered by its `env` permission. */
   readonly env: Readonly<Record<string, string>>;
   /** Limit of the old generation in MiB. Default: Node's own. */
@@ -51,6 +53,8 @@ export interface CarrierListener {
   /** In order; never before the root module has begun to evaluate, never after `exit`. */
   message(data: unknown, ports: readonly MessagePort[]): void;
   messageerror(error: unknown): void;
+  /** A worker with `shared` permissions has given some up; these are left. In order with its messages. */
+  narrowed?(permissions: PermissionSet): void;
   /** At most once; `exit` follows. */
   fault(fault: WorkerFault): void;
   /** Exactly once, last. What the worker posted before it closed has been delivered. */

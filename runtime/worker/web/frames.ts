@@ -19,6 +19,8 @@ export type ParentFrame =
       readonly location: string;
       readonly name: string;
       readonly permissions: PermissionSet;
+      /** They are those of its maker, who loses what the worker gives up. */
+      readonly shared: boolean;
     }
   | MessageFrame;
 
@@ -26,6 +28,7 @@ export type ParentFrame =
 export type ScopeFrame =
   | MessageFrame
   | { readonly type: "fault"; readonly fault: WorkerFault }
+  | { readonly type: "narrowed"; readonly permissions: PermissionSet }
   | { readonly type: "figures"; readonly figures: LoopFigures };
 
 export interface MessageFrame {

@@ -13,7 +13,7 @@ import type { Isolation } from "./carrier.ts";
 import { createDenoNamespace } from "./deno-namespace.ts";
 import { WorkerErrorEvent, WorkerRejectionEvent } from "./events.ts";
 import { defineErrorHandlers, hide, makeEventTarget } from "./globals.ts";
-import { enterRealm } from "./realm.ts";
+import { enterRealm, holdPermissions } from "./realm.ts";
 import { bridgeErrors } from "./scope-errors.ts";
 import { Worker } from "./worker.ts";
 
@@ -33,10 +33,11 @@ class MainGlobalScope extends EventTarget {}
 /** Call once, in the main thread, before the first worker. */
 export function installDenoGlobals(options: InstallOptions = {}): void {
   const { permissions = allPermissions, env = {}, location, isolation } = options;
-  const holder = { current: permissions };
+  const holder = holdPermissions(permissions);
   enterRealm({
     permissions: holder,
     env,
+    ...(env["PATH"] === undefined ? {} : { searchPath: env["PATH"] }),
     ...(location === undefined ? {} : { location }),
     ...(isolation === undefined ? {} : { isolation }),
   });

@@ -11,7 +11,7 @@ import { DeliveredMessage, defineHandler } from "./events.ts";
 import { faultOf } from "./fault.ts";
 import type { MessageFrame, ParentFrame, ScopeEndpoint } from "./frames.ts";
 import { defineErrorHandlers, defineGlobals, hide } from "./globals.ts";
-import { enterRealm, type PermissionHolder } from "./realm.ts";
+import { enterRealm, holdPermissions } from "./realm.ts";
 import { bridgeErrors } from "./scope-errors.ts";
 import { portsOf, transferList } from "./transfer.ts";
 import { Worker } from "./worker.ts";
@@ -32,8 +32,15 @@ export function enterScope(endpoint: ScopeEndpoint): void {
 
 async function load(frame: LoadFrame, endpoint: ScopeEndpoint, inbox: Inbox): Promise<void> {
   const { root, location, name, permissions } = frame;
-  const holder: PermissionHolder = { current: permissions };
-  enterRealm({ permissions: holder, env: process.env });
+  const holder = holdPermissions(permissions, (set) => {
+    if (frame.shared) endpoint.send({ type: "narrowed", permissions: set });
+  });
+  const searchPath = process.env["PATH"];
+  enterRealm({
+    permissions: holder,
+    env: { ...process.env },
+    ...(searchPath === undefined ? {} : { searchPath }),
+  });
   const close = (): never => endpoint.exit(0);
   defineGlobals({
     name,

@@ -94,7 +94,7 @@ function send(
   options: CarrierOptions,
   fail: (fault: WorkerFault) => void,
 ): void {
-  const { url, name, permissions } = options;
+  const { url, name, permissions, shared = false } = options;
   const load = (root: string): void => {
     port.postMessage({
       type: "load",
@@ -102,6 +102,7 @@ function send(
       location: url,
       name,
       permissions,
+      shared,
     } satisfies ParentFrame);
   };
   if (options.root === undefined) load(url);
@@ -127,6 +128,7 @@ function watchLife(
   const receive = (frame: ScopeFrame): void => {
     if (silent) return;
     if (frame.type === "message") listener.message(frame.data, frame.ports ?? []);
+    else if (frame.type === "narrowed") listener.narrowed?.(frame.permissions);
     else if (frame.type === "fault") fault ??= frame.fault;
   };
   const onMessage = (frame: ScopeFrame): void => {

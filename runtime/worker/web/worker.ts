@@ -12,6 +12,7 @@ import type { ErrorRecord } from "../../../machines/error-code.ts";
 import { childPermissions, type PermissionSet, permits } from "../../../machines/permissions.ts";
 import type { Carrier, CarrierListener, Isolation, LoopFigures, WorkerFault } from "./carrier.ts";
 import { DeliveredMessage, defineHandler, WorkerErrorEvent } from "./events.ts";
+import { itemContext } from "./item-context.ts";
 import { openCarrier } from "./open-carrier.ts";
 import { currentRealm } from "./realm.ts";
 import { resolveSpecifier, rootOf } from "./specifier.ts";
@@ -76,7 +77,9 @@ export class Worker extends EventTarget {
     const permissions = childPermissions(
       spectra.parentPermissions ?? realm.permissions.current,
       deno?.permissions,
+      itemContext(),
     );
+    const shared = permissions === realm.permissions.current;
     const root = rootOf(url);
     const { heapLimitMb, print } = spectra;
     this.#carrier = openCarrier(
@@ -85,6 +88,7 @@ export class Worker extends EventTarget {
         url,
         name: name === undefined ? "" : String(name),
         permissions,
+        shared,
         env: grantedEnv(permissions, spectra.env ?? realm.env),
         ...(root === undefined ? {} : { root }),
         ...(heapLimitMb === undefined ? {} : { heapLimitMb }),
@@ -153,6 +157,7 @@ export class Worker extends EventTarget {
     return {
       message: (data, ports) => this.#deliver("message", data, ports),
       messageerror: (error) => this.#deliver("messageerror", error),
+      narrowed: (permissions) => currentRealm().permissions.narrow(permissions),
       fault: (fault) => {
         this.#fault ??= fault;
         if (this.#status !== "running") return;

@@ -151,25 +151,14 @@ export function createTools({ runtime, isolation, preludeUrl, environment }) {
    * @returns its exit code and what it printed, line by line.
    */
   function program(code, options = {}) {
-    const { path, folder: cwd } = file(`program-${Math.random()}.mjs`, code);
+    const { path } = file(`program-${Math.random()}.mjs`, code);
+    // Apart from the modules: Deno lets a program import what is below its working directory.
+    const cwd = dirname(file("cwd/empty", "").path);
     const [command, args, env] = commandOf(path, options);
-    const child = spawn(command, args, {
-      cwd,
-      env: { ...environment, ...options.env, ...env },
-      stdio: ["ignore", "pipe", "pipe"],
-    });
-    const text = { out: "", err: "" };
-    child.stdout.on("data", (chunk) => (text.out += chunk));
-    child.stderr.on("data", (chunk) => (text.err += chunk));
-    const ended = new Promise((resolve, reject) => {
-      child.on("error", reject);
-      child.on("close", (exitCode) => {
-        const lines = text.out.split("\n").filter((line) => line !== "");
-        resolve({ code: exitCode, lines, err: text.err });
-      });
-    });
+    const run = runtime === "deno" ? runByDeno : runByNode;
+    const { ended, kill } = run(command, args, cwd, { ...environment, ...options.env, ...env });
     const bounded = within(ended, "end of a program", options.limitMs ?? 2 * limitMs);
-    return bounded.finally(() => child.kill("SIGKILL"));
+    return bounded.finally(kill);
   }
 
   function commandOf(path, { allow, deny = {}, flags = [], location }) {
@@ -215,6 +204,45 @@ export function createTools({ runtime, isolation, preludeUrl, environment }) {
   }
 
   return { runtime, isolation, file, raw, load, start, fence, program, serve, clean };
+}
+
+const outcomeOf = (code, out, err) => ({
+  code,
+  lines: out.split("\n").filter((line) => line !== ""),
+  err,
+});
+
+function runByNode(command, args, cwd, env) {
+  const child = spawn(command, args, { cwd, env, stdio: ["ignore", "pipe", "pipe"] });
+  let out = "";
+  let err = "";
+  child.stdout.on("data", (chunk) => (out += chunk));
+  child.stderr.on("data", (chunk) => (err += chunk));
+  const ended = new Promise((resolve, reject) => {
+    child.on("error", reject);
+    child.on("close", (code) => resolve(outcomeOf(code, out, err)));
+  });
+  return { ended, kill: () => child.kill("SIGKILL") };
+}
+
+/** Deno's `spawn` of `node:child_process` adds `--allow-all` to what looks like a call of Deno. */
+function runByDeno(command, args, cwd, env) {
+  const setting = { args, cwd, env, clearEnv: true, stdin: "null", stdout: "piped", stderr: "piped" };
+  const child = new Deno.Command(command, setting).spawn();
+  const text = (bytes) => new TextDecoder().decode(bytes);
+  const ended = child.output().then(({ code, stdout, stderr }) =>
+    outcomeOf(code, text(stdout), text(stderr)),
+  );
+  return {
+    ended,
+    kill: () => {
+      try {
+        child.kill("SIGKILL");
+      } catch {
+        // It has ended by itself.
+      }
+    },
+  };
 }
 
 function flagsOf(kind, permissions) {

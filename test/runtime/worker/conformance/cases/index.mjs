@@ -5,10 +5,12 @@
  * @module
  */
 
+import { capabilityCases } from "./capabilities.mjs";
 import { constructorCases } from "./constructor.mjs";
 import { errorCases } from "./errors.mjs";
 import { lifetimeCases } from "./lifetime.mjs";
 import { messageCases } from "./messages.mjs";
+import { permissionCases } from "./permissions.mjs";
 import { scopeCases } from "./scope.mjs";
 import { transferCases } from "./transfer.mjs";
 
@@ -19,4 +21,6 @@ export const cases = [
   ...scopeCases,
   ...errorCases,
   ...lifetimeCases,
+  ...permissionCases,
+  ...capabilityCases,
 ];

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { equal, includes, ok, throws } from "../tools.mjs";
+import { equal, ok, throws } from "../tools.mjs";
 
 const echo = "onmessage = (e) => postMessage(e.data)";
 
