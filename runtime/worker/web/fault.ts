@@ -7,6 +7,7 @@
 import { pathToFileURL } from "node:url";
 import { inspect } from "node:util";
 import { toErrorRecord } from "../../../machines/error-code.ts";
+import { requires } from "../../../machines/permissions.ts";
 import type { WorkerFault } from "./carrier.ts";
 
 /** `at f (file:///a.js:1:2)`, `at file:///a.js:1:2`, `at async data:…:1:2` */
@@ -38,12 +39,31 @@ function textOf(thrown: unknown, kind: WorkerFault["kind"]): string {
   try {
     if (typeof thrown === "string") return JSON.stringify(thrown);
     if (!(thrown instanceof Error)) return inspect(thrown);
-    const missing = kind === "load" ? missingModule(thrown) : undefined;
-    if (missing !== undefined) return `Module not found "${missing}".`;
-    return thrown.message === "" ? thrown.name : `${thrown.name}: ${thrown.message}`;
+    if (kind === "load") return loadText(thrown);
+    return titleOf(thrown);
   } catch {
     return Object.prototype.toString.call(thrown);
   }
+}
+
+function titleOf({ name, message }: Error): string {
+  return message === "" ? name : `${name}: ${message}`;
+}
+
+/** Deno's texts for what Node says in others. */
+function loadText(error: Error): string {
+  const missing = missingModule(error);
+  if (missing !== undefined) return `Module not found "${missing}".`;
+  if (error.name === "NotCapable") return error.message;
+  const { code, permission, resource } = error as {
+    code?: unknown;
+    permission?: unknown;
+    resource?: unknown;
+  };
+  if (code === "ERR_ACCESS_DENIED" && permission === "FileSystemRead") {
+    return requires("read", String(resource)).message;
+  }
+  return titleOf(error);
 }
 
 /** URL of the module that Node did not find. */

@@ -15,7 +15,8 @@ import { DeliveredMessage, defineHandler, WorkerErrorEvent } from "./events.ts";
 import { itemContext } from "./item-context.ts";
 import { openCarrier } from "./open-carrier.ts";
 import { currentRealm } from "./realm.ts";
-import { resolveSpecifier, rootOf } from "./specifier.ts";
+import { rootOf } from "./root.ts";
+import { resolveSpecifier } from "./specifier.ts";
 import { transferList } from "./transfer.ts";
 
 export interface SpectraOptions {
@@ -80,7 +81,7 @@ export class Worker extends EventTarget {
       itemContext(),
     );
     const shared = permissions === realm.permissions.current;
-    const root = rootOf(url);
+    const root = rootOf(url, spectra.parentPermissions ?? realm.permissions.current);
     const { heapLimitMb, print } = spectra;
     this.#carrier = openCarrier(
       spectra.isolation ?? realm.isolation ?? "thread",
