@@ -128,7 +128,7 @@ function mimeOf(dataUrl: string): string {
 }
 
 /** Deno names the port always. */
-function hostOf(url: string): string {
+export function hostOf(url: string): string {
   const { hostname, port, protocol } = new URL(url);
   return `${hostname}:${port === "" ? (protocol === "https:" ? 443 : 80) : port}`;
 }

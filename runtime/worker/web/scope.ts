@@ -11,6 +11,7 @@ import { DeliveredMessage, defineHandler } from "./events.ts";
 import { faultOf } from "./fault.ts";
 import type { MessageFrame, ParentFrame, ScopeEndpoint } from "./frames.ts";
 import { defineErrorHandlers, defineGlobals, hide } from "./globals.ts";
+import { installImportHooks } from "./import-hooks.ts";
 import { enterRealm, holdPermissions } from "./realm.ts";
 import { bridgeErrors } from "./scope-errors.ts";
 import { portsOf, transferList } from "./transfer.ts";
@@ -59,9 +60,11 @@ async function load(frame: LoadFrame, endpoint: ScopeEndpoint, inbox: Inbox): Pr
     defineHandler(globalThis, type, undefined, globalThis);
   }
   defineErrorHandlers();
+  const imports = installImportHooks(root, location, () => holder.current);
   let evaluating = false;
   const beginModule = announce(() => {
     evaluating = true;
+    imports.begin();
     // After the root has run up to its first await.
     setImmediate(inbox.open);
   });

@@ -227,12 +227,20 @@ function runByNode(command, args, cwd, env) {
 
 /** Deno's `spawn` of `node:child_process` adds `--allow-all` to what looks like a call of Deno. */
 function runByDeno(command, args, cwd, env) {
-  const setting = { args, cwd, env, clearEnv: true, stdin: "null", stdout: "piped", stderr: "piped" };
+  const setting = {
+    args,
+    cwd,
+    env,
+    clearEnv: true,
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  };
   const child = new Deno.Command(command, setting).spawn();
   const text = (bytes) => new TextDecoder().decode(bytes);
-  const ended = child.output().then(({ code, stdout, stderr }) =>
-    outcomeOf(code, text(stdout), text(stderr)),
-  );
+  const ended = child
+    .output()
+    .then(({ code, stdout, stderr }) => outcomeOf(code, text(stdout), text(stderr)));
   return {
     ended,
     kill: () => {

@@ -213,7 +213,7 @@ export const permissionCases = [
     async (t) => {
       const nested = (permissions) =>
         `new Worker(${JSON.stringify(dataUrl(states))}, { type: "module", deno: { permissions: ${permissions} } })`;
-      const { ask } = t.start(
+      const nester = t.start(
         `onmessage = ({ data }) => {
           try { ${nested("{ env: ['B'] }")}; postMessage("made") } catch (e) { postMessage(e.name + ": " + e.message) }
           const w = ${nested("{ env: ['A'] }")}; w.onmessage = (e) => postMessage(e.data); w.postMessage(data) }`,
@@ -222,13 +222,12 @@ export const permissionCases = [
       const worker = t.start(states, withPermissions({ env: ["A"] }));
       equal(await worker.ask([{ name: "env", variable: "A" }]), ["granted"]);
       equal(
-        await ask([
-          { name: "env", variable: "A" },
-          { name: "env", variable: "C" },
-          { name: "net" },
-        ]),
+        await nester.ask(
+          ["A", "C"].map((variable) => ({ name: "env", variable })).concat({ name: "net" }),
+        ),
         "NotCapable: Can't escalate parent thread permissions",
       );
+      equal(await nester.next(), ["granted", "prompt", "prompt"]);
     },
   ],
   [
