@@ -17,7 +17,7 @@ export const architect = defineAgent({
   skills: ["system_design", "architecture_planning", "integration_design"],
   concurrency: 2,
   resources: { cpu: 0.5, memoryMb: 1024 },
-  permissions: { read: true, net: true, sys: true },
+  permissions: {},
   dependsOn: ["DIRECTOR"],
   capabilities: {
     design_deduplication_system: arriving(designDeduplicationSystem),

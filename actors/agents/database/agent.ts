@@ -15,7 +15,8 @@ export const database = defineAgent({
   skills: ["schema_design", "migration", "optimization", "backup_recovery"],
   concurrency: 1,
   resources: { cpu: 1.0, memoryMb: 2048 },
-  permissions: { read: true, net: true, sys: true, ffi: true },
+  // Archives lie wherever a task's input says, and libsql, which reads SQLite, is native code.
+  permissions: { read: true, ffi: true },
   dependsOn: ["INFRASTRUCTURE"],
   capabilities: {
     execute_schema_migration: arriving(executeSchemaMigration),

@@ -16,7 +16,7 @@ export const debuggerAgent = defineAgent({
   skills: ["error_analysis", "performance_debugging", "system_diagnostics"],
   concurrency: 2,
   resources: { cpu: 0.5, memoryMb: 1024 },
-  permissions: { net: true },
+  permissions: {},
   dependsOn: [],
   capabilities: {
     validate_performance_targets: arriving(validatePerformanceTargets),

@@ -18,7 +18,8 @@ export const director = defineAgent({
   skills: ["strategic_planning", "resource_allocation", "workflow_coordination"],
   concurrency: 2,
   resources: { cpu: 0.5, memoryMb: 512 },
-  permissions: { read: true, write: true, net: true, sys: true, ffi: true },
+  // Archives lie wherever a task's input says, and libsql, which reads SQLite, is native code.
+  permissions: { read: true, write: ["<reports>"], ffi: true },
   dependsOn: [],
   capabilities: {
     create_phase1_strategy: arriving(createPhase1Strategy),

@@ -15,15 +15,16 @@ export const hardwareIntel = defineAgent({
   skills: ["cpu_optimization", "avx_optimization", "memory_tuning"],
   concurrency: 1,
   resources: { cpu: 0.2, memoryMb: 256 },
-  // /proc and /sys for the facts, <dataDir>/work for the fsync probe.
   permissions: {
-    read: true,
-    write: true,
-    sys: true,
-    net: true,
-    env: false,
-    run: false,
-    ffi: false,
+    read: [
+      "/proc/cpuinfo",
+      "/proc/meminfo",
+      "/sys/devices/system/cpu",
+      "/sys/fs/cgroup/memory.max",
+      "<work>",
+    ],
+    write: ["<work>"],
+    sys: ["cpus", "osRelease", "systemMemoryInfo", "statfs"],
   },
   dependsOn: [],
   capabilities: {

@@ -16,7 +16,8 @@ export const infrastructure = defineAgent({
   skills: ["cloud_setup", "kubernetes_management", "resource_provisioning"],
   concurrency: 2,
   resources: { cpu: 0.5, memoryMb: 1024 },
-  permissions: { read: true, write: true, net: true, sys: true },
+  // The data folder only for the free space of its disk.
+  permissions: { read: ["<data>"], net: ["<redis>"], sys: ["statfs"] },
   dependsOn: [],
   capabilities: {
     deploy_redis_cluster: arriving(deployRedisCluster),

@@ -15,7 +15,7 @@ export const monitor = defineAgent({
   skills: ["system_monitoring", "alerting", "performance_tracking", "log_analysis"],
   concurrency: 1,
   resources: { cpu: 0.3, memoryMb: 512 },
-  permissions: { net: true, sys: true },
+  permissions: { sys: ["loadavg", "systemMemoryInfo"] },
   dependsOn: ["INFRASTRUCTURE"],
   capabilities: {
     report_system_health: reportSystemHealth,

@@ -17,7 +17,8 @@ export const optimizer = defineAgent({
   skills: ["performance_tuning", "compression_optimization", "resource_optimization"],
   concurrency: 2,
   resources: { cpu: 0.8, memoryMb: 1024 },
-  permissions: { read: true, write: true, net: true, sys: true, run: true, ffi: true },
+  // Archives lie wherever a task's input says, and libsql, which reads SQLite, is native code.
+  permissions: { read: true, net: ["<redis>"], run: ["xz", "kanzi"], ffi: true },
   dependsOn: ["DATABASE", "INFRASTRUCTURE"],
   capabilities: {
     implement_deduplication_engine: arriving(implementDeduplicationEngine),

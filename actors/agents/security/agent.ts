@@ -18,7 +18,7 @@ export const security = defineAgent({
   skills: ["security_analysis", "vulnerability_assessment", "compliance_checking"],
   concurrency: 2,
   resources: { cpu: 0.5, memoryMb: 1024 },
-  permissions: { read: true, net: true },
+  permissions: {},
   dependsOn: [],
   capabilities: {
     validate_security_compliance: arriving(validateSecurityCompliance),

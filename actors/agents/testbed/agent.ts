@@ -18,15 +18,8 @@ export const testbed = defineAgent({
   skills: ["integration_testing", "performance_testing", "regression_testing"],
   concurrency: 3,
   resources: { cpu: 1, memoryMb: 2_048 },
-  permissions: {
-    read: true,
-    write: true,
-    sys: true,
-    net: true,
-    env: false,
-    run: false,
-    ffi: false,
-  },
+  // Archives lie wherever a task's input says, and libsql, which reads SQLite, is native code.
+  permissions: { read: true, write: ["<work>"], net: ["<redis>"], ffi: true },
   dependsOn: ["DATABASE", "INFRASTRUCTURE"],
   capabilities: {
     test_deduplication_accuracy: arriving(testDeduplicationAccuracy),

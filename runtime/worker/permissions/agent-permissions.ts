@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Grant, Permissions } from "../../../actors/define-agent.ts";
+import type { AgentCard, Grant } from "../../../actors/define-agent.ts";
 import type { HostFacts } from "../../../actors/ports.ts";
 import type { DatabaseTarget } from "../../../db/client.ts";
 import {
@@ -13,12 +13,22 @@ import {
   type PermissionSet,
   permissionNames,
 } from "../../../machines/permissions.ts";
+import { isIn, runtimeCodeRoots } from "./exec-argv.ts";
+import { staticGraph } from "./static-graph.ts";
 
 const defaultDatabasePort = 5432;
 const defaultRedisPort = 6379;
 
+/** What the node knows of where an agent runs. */
+export interface AgentPlace {
+  readonly host: HostFacts;
+  readonly database: DatabaseTarget;
+  /** Compiled module that exports the agent. */
+  readonly moduleUrl: string;
+}
+
 /**
- * The permissions of an agent's thread. In a list, these stand for what the node knows:
+ * The permissions of an agent's thread. Who declares connections may reach the database. In a list, these stand for what the node knows:
  *
  *     <data> <reports> <work>    the data folder, and what agents may write of it
  *     <database> <redis>         host and port, or the socket; nothing where there is none
@@ -27,14 +37,34 @@ const defaultRedisPort = 6379;
  * @throws {TypeError | URIError} When a grant is malformed.
  */
 export function permissionsOf(
-  permissions: Permissions,
-  host: HostFacts,
-  database: DatabaseTarget,
+  { permissions, capabilities }: Pick<AgentCard, "permissions" | "capabilities">,
+  { host, database, moduleUrl }: AgentPlace,
 ): PermissionSet {
   const option = Object.fromEntries(
     permissionNames.map((name) => [name, filledIn(permissions[name], host, database)]),
   );
-  return childPermissions(allPermissions, option);
+  const usesDatabase = Object.values(capabilities).some(({ connections }) => connections > 0);
+  return childPermissions(
+    allPermissions,
+    {
+      ...option,
+      net: usesDatabase ? extended(option["net"], databaseHosts(database)) : option["net"],
+      read: extended(option["read"], ownFiles(moduleUrl)),
+    },
+    { cwd: process.cwd() },
+  );
+}
+
+/** A module of the user's can read itself and what it imports; those that come with SPECTRA always can. */
+function ownFiles(moduleUrl: string): readonly string[] {
+  const roots = runtimeCodeRoots();
+  return isIn(roots, moduleUrl) ? [] : staticGraph(moduleUrl);
+}
+
+/** A list, and more; a grant of everything stays. */
+function extended(grant: Grant | undefined, more: readonly string[]): Grant {
+  if (grant === true || grant === "inherit") return grant;
+  return [...(typeof grant === "object" ? grant : []), ...more];
 }
 
 function filledIn(

@@ -114,7 +114,13 @@ function realPathOf(path: string): string[] {
 /** What a thread with these permissions must be able to load to run the module at `url`. */
 export function codeRootsOf(url: string, set: PermissionSet): readonly string[] {
   if (isEverything(set)) return [];
-  return [...runtimeCodeRoots(), ...staticGraph(url)];
+  const roots = runtimeCodeRoots();
+  return isIn(roots, url) ? roots : [...roots, ...staticGraph(url)];
+}
+
+/** Whether a module lies in one of these files and folders. */
+export function isIn(roots: readonly string[], url: string): boolean {
+  return url.startsWith("file:") && roots.some((root) => isWithin(root, fileURLToPath(url)));
 }
 
 /**

@@ -7,19 +7,27 @@
 
 import { type PermissionSet, permits, requires } from "../../../machines/permissions.ts";
 
-export type UngrantedEnv = "throws" | "undefined";
+let looksUnset = false;
+
+/**
+ * From now on a variable that is not granted looks unset instead of throwing `NotCapable`: for workers
+ * whose libraries ask for variables as they please. It gives no value away.
+ */
+export function ungrantedEnvLooksUnset(): void {
+  looksUnset = true;
+}
 
 /** Node and its console ask for these themselves; they look unset. */
 const askedByNode =
   /^(?:NODE_.*|WATCH_REPORT_DEPENDENCIES|UNDICI_.*|(?:HTTPS?|NO|ALL)_PROXY|(?:FORCE|NO)_COLOR|COLORTERM|TERM(?:_PROGRAM)?|TMPDIR|TMP|TEMP|CI)$/i;
 
-export function guardEnv(permissions: () => PermissionSet, ungranted: UngrantedEnv): void {
+export function guardEnv(permissions: () => PermissionSet): void {
   // The worker's own environment, which its maker has filtered.
   const env = Reflect.get(process, "env") as NodeJS.ProcessEnv;
   const mayUse = (name: string): boolean => name !== "" && permits(permissions(), "env", name);
   const check = (name: string): boolean => {
     if (mayUse(name)) return true;
-    if (ungranted === "undefined" || askedByNode.test(name)) return false;
+    if (looksUnset || askedByNode.test(name)) return false;
     throw requires("env", name);
   };
   const guarded = new Proxy(env, {

@@ -9,7 +9,7 @@
 import { createRequire, syncBuiltinESMExports } from "node:module";
 import { type PermissionSet, requirePermission, requires } from "../../../machines/permissions.ts";
 import { isEverything, isWhole } from "./enforcement.ts";
-import { guardEnv, type UngrantedEnv } from "./guard-env.ts";
+import { guardEnv } from "./guard-env.ts";
 import { guardNet } from "./guard-net.ts";
 import { guardRun } from "./guard-run.ts";
 import { replaceMethod } from "./replace-method.ts";
@@ -17,21 +17,19 @@ import { replaceMethod } from "./replace-method.ts";
 export interface GuardOptions {
   /** What the worker holds now; asked at each use, so that a revocation takes effect. */
   readonly permissions: () => PermissionSet;
-  /** Reading a variable that is not granted throws `NotCapable`, or gives undefined as if it were not set. Default: throws. */
-  readonly ungrantedEnv?: UngrantedEnv;
 }
 
 const require = createRequire(import.meta.url);
 
 /** Call once, before any code of the worker's own is loaded. With all permissions it does nothing. */
-export function installGuards({ permissions, ungrantedEnv = "throws" }: GuardOptions): void {
+export function installGuards({ permissions }: GuardOptions): void {
   const first = permissions();
   if (isEverything(first)) return;
   if (!isWhole(first, "net")) guardNet(permissions);
   if (!isWhole(first, "sys")) guardSys(permissions);
   if (!isWhole(first, "run")) guardRun(permissions);
   guardProcess(permissions);
-  if (!isWhole(first, "env")) guardEnv(permissions, ungrantedEnv);
+  if (!isWhole(first, "env")) guardEnv(permissions);
   // Named imports of the replaced functions follow.
   syncBuiltinESMExports();
 }

@@ -18,7 +18,9 @@ export function staticGraph(rootUrl: string): readonly string[] {
   if (!rootUrl.startsWith("file:")) return [];
   const root = fileURLToPath(rootUrl);
   const files = [root, ...imported(root)];
-  return [...new Set([...files, ...files.flatMap(packageFiles)])];
+  // Node reads a source map beside a module to tell where an error is from.
+  const maps = files.map((file) => `${file}.map`);
+  return [...new Set([...files, ...maps, ...files.flatMap(packageFiles)])];
 }
 
 function imported(root: string): string[] {
