@@ -5,10 +5,12 @@
  */
 
 import { render } from "preact";
+import { startActors } from "./actors-store.ts";
 import { Page } from "./parts/page.tsx";
 import { startStore } from "./store.ts";
 
 const root = document.getElementById("app");
 if (root === null) throw new Error("Cannot show the dashboard: the page has no element #app");
 startStore();
+startActors();
 render(<Page />, root);

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Context } from "hono";
 import { z } from "zod";
 import { type DeadLetterView, RequestError, type System } from "../../runtime/system.ts";
 import {
@@ -19,6 +20,7 @@ import { pageOf } from "../schemas.ts";
 const ADDRESS = {
   address: "Address of the actor: /root/agents/DIRECTOR, URL-encoded or as it is",
 };
+const MACHINE = "/machine";
 const pageQuery = {
   cursor: z.string().max(100).optional().describe("nextCursor of the page before"),
   limit: z.coerce.number().int().min(1).max(200).default(50),
@@ -50,6 +52,12 @@ export function actorRoutes(system: System): readonly Route[] {
 }
 
 function treeRoutes({ actors }: System): Route[] {
+  const showMachine = async (context: Context, address: string): Promise<Response> => {
+    const machine = await actors.machine(address);
+    if (machine !== undefined) return context.json(machine);
+    const why = (await actors.get(address)) === undefined ? "there is no such actor" : "it is none";
+    throw new RequestError("NOT_FOUND", `Cannot show the statechart of "${address}": ${why}`);
+  };
   return [
     defineRoute({
       method: "GET",
@@ -64,7 +72,7 @@ function treeRoutes({ actors }: System): Route[] {
     }),
     defineRoute({
       method: "GET",
-      path: "/api/v1/actors/:address{.+}/machine",
+      path: "/api/v1/actors/:address/machine",
       tag: "Actors",
       summary: "The statechart of an actor",
       description:
@@ -73,14 +81,7 @@ function treeRoutes({ actors }: System): Route[] {
       parameters: ADDRESS,
       responses: [answers(200, "The statechart", machineView)],
       problems: ["NOT_FOUND"],
-      handle: async ({ context, param }) => {
-        const address = toAddress(param("address"));
-        const machine = await actors.machine(address);
-        if (machine !== undefined) return context.json(machine);
-        const why =
-          (await actors.get(address)) === undefined ? "there is no such actor" : "it is none";
-        throw new RequestError("NOT_FOUND", `Cannot show the statechart of "${address}": ${why}`);
-      },
+      handle: ({ context, param }) => showMachine(context, toAddress(param("address"))),
     }),
     defineRoute({
       method: "GET",
@@ -94,6 +95,10 @@ function treeRoutes({ actors }: System): Route[] {
         const address = toAddress(param("address"));
         const actor = await actors.get(address);
         if (actor !== undefined) return context.json(actor);
+        // The router gives all of an address that is not encoded to this route.
+        if (address.endsWith(MACHINE)) {
+          return await showMachine(context, address.slice(0, -MACHINE.length));
+        }
         throw new RequestError(
           "NOT_FOUND",
           `Cannot find actor "${address}": GET /api/v1/actors has all`,

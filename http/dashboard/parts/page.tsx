@@ -19,6 +19,8 @@ import {
   selectedTask,
   workflowId,
 } from "../store.ts";
+import { ActorPanel } from "./actor-panel.tsx";
+import { Actors } from "./actors.tsx";
 import { Agents } from "./agents.tsx";
 import { EarlierRuns } from "./earlier-runs.tsx";
 import { EventLog } from "./event-log.tsx";
@@ -31,7 +33,6 @@ import { TaskPanel } from "./task-panel.tsx";
 
 export function Page(): JSX.Element {
   const shown = run.value;
-  const task = selectedTask.value;
   return (
     <>
       <a class="skip" href="#main">
@@ -54,13 +55,10 @@ export function Page(): JSX.Element {
             <NoRun />
           )}
           <Agents />
+          <Actors />
           <EarlierRuns />
         </div>
-        {shown && (
-          <aside aria-label={task === undefined ? "Journal" : "Task"}>
-            {task === undefined ? <EventLog /> : <TaskPanel run={shown} task={task} />}
-          </aside>
-        )}
+        <Side />
       </main>
       <footer>
         <a href="/docs">API reference</a>
@@ -69,6 +67,26 @@ export function Page(): JSX.Element {
         {model.value.status !== null && <span>SPECTRA {model.value.status.version}</span>}
       </footer>
     </>
+  );
+}
+
+/** The actor that is looked at, else the task, else the journal of the run. */
+function Side(): JSX.Element | null {
+  const { actor } = place.value;
+  const shown = run.value;
+  const task = selectedTask.value;
+  if (actor !== undefined && task === undefined) {
+    return (
+      <aside aria-label="Actor">
+        <ActorPanel address={actor} />
+      </aside>
+    );
+  }
+  if (!shown) return null;
+  return (
+    <aside aria-label={task === undefined ? "Journal" : "Task"}>
+      {task === undefined ? <EventLog /> : <TaskPanel run={shown} task={task} />}
+    </aside>
   );
 }
 

@@ -80,9 +80,11 @@ test("toneOf() tells by how the type ends", () => {
 });
 
 test("readPlace() reads what writePlace() writes", () => {
-  const place = { workflow: "wf-1", task: "a b", view: "list" } as const;
+  const place = { workflow: "wf-1", task: "a b", view: "list", actor: "/root/a" } as const;
   expect(readPlace(writePlace(place).slice(1))).toEqual(place);
-  expect(writePlace({ workflow: undefined, task: undefined, view: "graph" })).toBe("/");
+  expect(
+    writePlace({ workflow: undefined, task: undefined, view: "graph", actor: undefined }),
+  ).toBe("/");
   expect(readPlace("?view=nonsense").view).toBe("graph");
 });
 
