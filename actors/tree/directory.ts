@@ -45,6 +45,9 @@ export interface Directory {
   /** By the supervisor: it has ended. `restarts`: events wait; `gone`: they are dead letters. */
   down(address: string, exit: ChildExit, next: "restarts" | "gone"): void;
 
+  /** By the supervisor: a child that was to restart will not. */
+  abandon(address: string): void;
+
   /**
    * From now on, when one ends in any way but `normal`, so does the other, with the same reason.
    * Both must live; linking to a dead one ends the living with `noproc`, as in OTP.
@@ -164,6 +167,7 @@ export function createDirectory(options: DirectoryOptions = {}): Directory {
       for (const event of waiting) send(address, event);
     },
     down,
+    abandon: leave,
     link: (a, b) => {
       if (a === b) return;
       const [missing, living] = residents.has(a) ? [b, a] : [a, b];

@@ -6,7 +6,7 @@
  */
 
 import type { ActorRefFrom } from "xstate";
-import { type ChildExit, findRow } from "../../machines/child-table.ts";
+import { type ChildExit, type ChildTable, findRow } from "../../machines/child-table.ts";
 import type { Deferred } from "../../machines/deferred.ts";
 import { toErrorRecord } from "../../machines/error-code.ts";
 import type { Verdict } from "../../machines/restart-policy.ts";
@@ -25,6 +25,8 @@ export interface SupervisorParts {
   readonly asked: Map<string, Deferred<RunningChild | undefined>>;
   /** How a child counts as ended that a link has ended, whatever it says itself. */
   readonly forced: Map<string, ChildExit>;
+  /** Children that the directory expects back. */
+  readonly expected: Set<string>;
   /** What the first start threw that failed, as it was thrown. */
   thrown: { readonly error: unknown } | undefined;
 }
@@ -53,6 +55,7 @@ async function start(parts: SupervisorParts, actor: Actor, id: string): Promise<
   if (spec === undefined) return;
   const address = `${parts.address}/${id}`;
   const answer = asked.get(id);
+  parts.expected.delete(id);
   tree.directory?.awaiting(address);
   let child: RunningChild | "ignore";
   try {
@@ -111,7 +114,17 @@ function reportExit(parts: SupervisorParts, actor: Actor, id: string, said: Chil
   const known: ChildExit = isWanted && exit.type === "normal" ? { type: "shutdown" } : exit;
   const next = status === "ended" ? "gone" : "restarts";
   tree.directory?.down(`${parts.address}/${id}`, known, next);
+  if (next === "restarts") parts.expected.add(id);
   forgetSpec(parts, actor, id);
+}
+
+/** Tells the directory of children that were to restart and will not: somebody has stopped them. */
+export function abandonEnded(parts: SupervisorParts, table: ChildTable): void {
+  for (const id of parts.expected) {
+    if ((findRow(table, id)?.status ?? "ended") !== "ended") continue;
+    parts.expected.delete(id);
+    parts.tree.directory?.abandon(`${parts.address}/${id}`);
+  }
 }
 
 /** A child that left the table is not started again: what its start holds may go. */

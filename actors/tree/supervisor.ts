@@ -28,7 +28,7 @@ import {
   type TreeServices,
 } from "./child-spec.ts";
 import { openRestartRecord, type RestartRecord } from "./restart-memory.ts";
-import { provideEffects, type SupervisorParts } from "./supervisor-effects.ts";
+import { abandonEnded, provideEffects, type SupervisorParts } from "./supervisor-effects.ts";
 import { viewOf } from "./supervisor-view.ts";
 
 const defaultIntensity: Intensity = { maxRestarts: 5, periodMs: 60_000 };
@@ -134,6 +134,7 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
     live: new Map(),
     asked: new Map(),
     forced: new Map(),
+    expected: new Set(),
     thrown: undefined,
   };
   const actor = createSupervisorActor(parts);
@@ -199,6 +200,7 @@ function watch(
     next: (snapshot) => {
       if (snapshot.context.stopping) record?.close();
       else record?.note(snapshot.context.restartsMs, snapshot.context.table);
+      abandonEnded(parts, snapshot.context.table);
       options.onChange?.();
       if (snapshot.value === "running") started.resolve();
       if (snapshot.status !== "done") return;
