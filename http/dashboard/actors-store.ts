@@ -4,7 +4,7 @@
  * @module
  */
 
-import { effect, signal } from "@preact/signals";
+import { computed, effect, signal } from "@preact/signals";
 import type {
   ActorView,
   IncidentView,
@@ -38,15 +38,31 @@ async function readActors(): Promise<void> {
   inspection.value = status;
 }
 
+/** Asked for only where the tree says that there is one. */
 async function readMachine(address: string): Promise<void> {
+  if (actorTree.value === null) return;
+  if (findActor(actorTree.value, address)?.machineId === undefined) {
+    machine.value = null;
+    return;
+  }
   let read: MachineView | null;
   try {
     read = await getJson<MachineView>(`/actors/${encodeURIComponent(address)}/machine`);
   } catch (error) {
+    // It has ended between the two answers.
     if (!(error instanceof ApiError) || error.code !== "NOT_FOUND") throw error;
     read = null;
   }
   if (place.value.actor === address) machine.value = read;
+}
+
+export function findActor(tree: ActorView | null, address: string): ActorView | undefined {
+  if (tree === null || tree.address === address) return tree ?? undefined;
+  for (const child of tree.children) {
+    const found = findActor(child, address);
+    if (found !== undefined) return found;
+  }
+  return undefined;
 }
 
 export async function setInspection(mode: InspectionMode): Promise<void> {
@@ -85,8 +101,9 @@ export function startActors(): void {
     if (connection.value === "live") return poll(readActors, TREE_EVERY_MS);
     return undefined;
   });
+  const address = computed(() => place.value.actor);
   effect(() => {
-    const { actor } = place.value;
+    const actor = address.value;
     machine.value = undefined;
     if (actor === undefined) return undefined;
     return poll(() => readMachine(actor), MACHINE_EVERY_MS);

@@ -13,7 +13,7 @@ import type {
   MachineTransition,
   MachineView,
 } from "../../../runtime/system.ts";
-import { actorTree, inspection, machine } from "../actors-store.ts";
+import { actorTree, findActor, inspection, machine } from "../actors-store.ts";
 import { type ChartBox, layoutChart } from "../chart-layout.ts";
 import { formatDuration } from "../format.ts";
 import { go } from "../store.ts";
@@ -23,7 +23,7 @@ const MEGABYTE = 1_048_576;
 
 export function ActorPanel(props: { address: string }): JSX.Element {
   const { address } = props;
-  const actor = find(actorTree.value, address);
+  const actor = findActor(actorTree.value, address);
   const heading = useRef<HTMLHeadingElement>(null);
   useEffect(() => {
     heading.current?.focus({ preventScroll: true });
@@ -57,15 +57,6 @@ export function ActorPanel(props: { address: string }): JSX.Element {
       <Machine />
     </section>
   );
-}
-
-function find(tree: ActorView | null, address: string): ActorView | undefined {
-  if (tree === null || tree.address === address) return tree ?? undefined;
-  for (const child of tree.children) {
-    const found = find(child, address);
-    if (found !== undefined) return found;
-  }
-  return undefined;
 }
 
 function Figures({ actor }: { actor: ActorView }): JSX.Element {
