@@ -45,6 +45,13 @@ export interface Config {
   readonly workflows: readonly string[];
   /** Take changes of these folders over while the node runs. */
   readonly watch: boolean;
+  /** Open the bridge to Stately's inspector. */
+  readonly inspector: boolean;
+  readonly inspection: {
+    readonly mode: "off" | "sampled" | "lossless";
+    /** Further names of fields that no inspection shows. */
+    readonly secretNames: readonly string[];
+  };
   /** The process's own variables, for agents that are granted some of them. Never log it. */
   readonly environment: Environment;
   /** Threshold of what people see on stderr. */
@@ -258,6 +265,12 @@ function createConfig(values: Values, cwd: string, environment: Environment): Co
     agents: folders("agents"),
     workflows: folders("workflows"),
     watch: get("watch") ?? false,
+    inspector: get("dashboard.inspector") ?? false,
+    inspection: Object.freeze({
+      // Who opens an inspector wants to see something in it.
+      mode: get("inspection.mode") ?? (get("dashboard.inspector") === true ? "lossless" : "off"),
+      secretNames: Object.freeze(namesOf(get("inspection.secret_names"))),
+    }),
     environment: Object.freeze({ ...environment }),
     logLevel: get("log_level") ?? "warn",
     warnings: Object.freeze(warningsOf(values)),
@@ -268,6 +281,11 @@ function createConfig(values: Values, cwd: string, environment: Environment): Co
 function absoluteArchive(archive: string, base: string): string {
   const colon = archive.indexOf(":");
   return `${archive.slice(0, colon)}:${resolve(base, archive.slice(colon + 1))}`;
+}
+
+/** `pin, iban` */
+function namesOf(text: string | undefined): string[] {
+  return (text ?? "").split(",").flatMap((name) => (name.trim() === "" ? [] : [name.trim()]));
 }
 
 function warningsOf(values: Values): string[] {

@@ -5,6 +5,7 @@
  */
 
 import type { Log } from "../actors/ports.ts";
+import type { Config } from "./config.ts";
 import type { LiveHub } from "./live-hub.ts";
 import type { InspectedTransition } from "./system.ts";
 import type { TransitionFrame } from "./worker/inspect/frames.ts";
@@ -22,8 +23,16 @@ interface Waiting {
 }
 
 /** The hub of a node, with its feed. */
-export function startInspection(live: LiveHub, log: Log): InspectionHub {
-  const hub = createInspectionHub({ onError: (message) => log.warn(message) });
+export function startInspection(
+  live: LiveHub,
+  { inspection }: Pick<Config, "inspection">,
+  log: Log,
+): InspectionHub {
+  const hub = createInspectionHub({
+    secretNames: inspection.secretNames,
+    onError: (message) => log.warn(message),
+  });
+  hub.setMode(inspection.mode);
   feedInspection(hub, live);
   return hub;
 }

@@ -106,7 +106,7 @@ export function createNodeSystem(options: NodeSystemOptions): System {
       parts,
       tree,
       log: options.log,
-      bridge: () => null,
+      bridge: () => (parts.inspector.isUp() ? parts.inspector.current().url : null),
     }),
     live: options.live,
     status: async () => {

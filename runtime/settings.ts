@@ -195,6 +195,19 @@ export const settings = {
   ),
   agents: folderList("SPECTRA_AGENTS"),
   workflows: folderList("SPECTRA_WORKFLOWS"),
+  "dashboard.inspector": setting(
+    "boolean",
+    "SPECTRA_INSPECTOR",
+    "true or false",
+    z.boolean(),
+    undefined,
+  ),
+  "inspection.mode": choice("SPECTRA_INSPECTION", ["off", "sampled", "lossless"]),
+  "inspection.secret_names": text(
+    "SPECTRA_INSPECTION__SECRET_NAMES",
+    'names of fields, separated by commas, like "iban, pin"',
+    () => true,
+  ),
   watch: setting("boolean", "SPECTRA_WATCH", "true or false", z.boolean(), undefined),
   archive: text(
     "SPECTRA_ARCHIVE",

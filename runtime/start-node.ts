@@ -34,6 +34,7 @@ import { createNodeParts, type NodeContext } from "./node/context.ts";
 import { foldersChildren } from "./node/folders.ts";
 import { gatewayChild, type OpenGateway } from "./node/gateway.ts";
 import { infrastructureChild } from "./node/infrastructure.ts";
+import { inspectorChildren } from "./node/inspector.ts";
 import { monitorChild } from "./node/monitor.ts";
 import { createNodeTree } from "./node/tree-services.ts";
 import { workflowsChild } from "./node/workflows.ts";
@@ -101,6 +102,7 @@ async function startTree(options: NodeOptions, lock: DataDirLock): Promise<Runni
     ...foldersChildren(node),
     monitorChild(node),
     workflowsChild(node),
+    ...inspectorChildren(node),
     gatewayChild(node, { open: options.openGateway, system, lock }),
   ]);
   root = tree;
@@ -129,7 +131,7 @@ async function createContext(
   const clock: Clock = { now: () => new Date(), monotonicMs: () => performance.now() };
   const { redisUrl } = config;
   const live = createLiveHub(randomUUID(), clock);
-  const inspection = startInspection(live, log);
+  const inspection = startInspection(live, config, log);
   const nodeId = await readNodeId(config.dataDir);
   const parts = createNodeParts();
   const database = async () => {

@@ -23,6 +23,7 @@ const settingFlags: Readonly<Record<string, readonly [SettingKey, string]>> = {
   dashboard: ["dashboard.interface", "--dashboard"],
   dataDir: ["data_dir", "--data-dir"],
   host: ["dashboard.host", "--host"],
+  inspect: ["dashboard.inspector", "--inspect"],
   logLevel: ["log_level", "--log-level"],
   port: ["dashboard.port", "--port"],
   watch: ["watch", "--watch"],
@@ -103,6 +104,7 @@ function addSupervisor(program: Command, finish: Finish): void {
     .option("--agents <folder>", "run the agents of its modules too; may be repeated", collect)
     .option("--workflows <folder>", "know the workflows of its modules; may be repeated", collect)
     .option("--watch", "take changes in these folders over while running")
+    .option("--inspect", "open a bridge to the Stately Inspector, see docs/inspection.md")
     .option("--config <file>", "default spectra_config.json, when there is one")
     .option("--port <number>", "of the dashboard and API; 0 takes a free one (default 5000)")
     .option("--host <address>", "a loopback address (default 127.0.0.1)")

@@ -103,6 +103,8 @@ async function work(options: SupervisorOptions, context: Context): Promise<numbe
   log.info("ready", { url, version, node: process.version });
   const { warnings } = await node.system.status();
   if (warnings.length > 0) output.note(foldersText(warnings.length));
+  const { bridge } = node.system.actors.inspection();
+  if (bridge !== null) output.note(`Stately Inspector: ${bridge}`);
   output.note(`Started in ${durationText(performance.now() - startedMs)}; log: ${log.file}`);
   if (workflow === undefined) return untilStopped(stops.signal);
   const code = await runWorkflow(node.system, workflow, url, options, context);

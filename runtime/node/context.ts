@@ -19,6 +19,7 @@ import type { Monitor } from "../monitor.ts";
 import type { NodeWorkflows } from "../node-workflows.ts";
 import type { QueueBackend } from "../queue/job-queue.ts";
 import type { InspectionHub } from "../worker/inspect/hub.ts";
+import type { StatelyBridge } from "../worker/inspect/stately-bridge.ts";
 import { createPart, type Part } from "./part.ts";
 import type { NodeTree } from "./tree-services.ts";
 
@@ -51,6 +52,8 @@ export interface NodeParts {
   readonly folders: Part<AgentFolders>;
   readonly monitor: Part<Monitor>;
   readonly workflows: Part<NodeWorkflows>;
+  /** Stays down where it is not asked for. */
+  readonly inspector: Part<StatelyBridge>;
   readonly gateway: Part<NodeGateway>;
 }
 
@@ -87,6 +90,7 @@ export function createNodeParts(): NodeParts {
     folders: createPart("folders of agents"),
     monitor: createPart("monitor"),
     workflows: createPart("workflow engine"),
+    inspector: createPart("bridge to Stately's inspector"),
     gateway: createPart("HTTP server"),
   };
 }

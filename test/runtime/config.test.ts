@@ -45,6 +45,8 @@ describe("loadConfig()", () => {
       agents: [],
       workflows: [],
       watch: false,
+      inspector: false,
+      inspection: { mode: "off", secretNames: [] },
       environment: {},
       logLevel: "warn",
       warnings: [],
@@ -99,7 +101,7 @@ describe("loadConfig()", () => {
   test("names an unknown key, its file, the likely one and what is allowed", () => {
     expect(problemsOf({ dashboard: { prot: 5000 } })).toEqual([
       'spectra_config.json: "dashboard.prot" is unknown, did you mean "dashboard.port"?; ' +
-        'allowed in "dashboard": host, interface, port, update_frequency',
+        'allowed in "dashboard": host, inspector, interface, port, update_frequency',
     ]);
     expect(problemsOf({ port: 5000 })[0]).toContain('did you mean "dashboard.port"?');
     expect(problemsOf({ zebra: 1 })[0]).toContain(
