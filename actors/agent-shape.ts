@@ -27,6 +27,7 @@ const capabilityShape = z.strictObject({
   input: schema,
   output: schema,
   connections: z.int().min(0).max(4),
+  progressTimeoutMs: z.int().min(100).optional(),
   run: code,
   compensate: code.optional(),
 });
@@ -47,6 +48,13 @@ const agentShape = z.strictObject({
     })
     .optional(),
   permissions: z.partialRecord(z.enum(permissionNames), grant).optional(),
+  isolation: z.enum(["thread", "process", "deno"]).optional(),
+  limits: z
+    .strictObject({
+      unresponsiveMs: z.int().min(500).max(600_000).optional(),
+      bufferMb: z.int().min(16).max(1_048_576).optional(),
+    })
+    .optional(),
   dependsOn: z.array(text).optional(),
   capabilities: z.record(
     z

@@ -31,6 +31,11 @@ export interface CapabilityOptions<I extends z.ZodType, O extends z.ZodType> {
   readonly output: O;
   /** Postgres connections that one run needs at most (0 to 4). Default 1. The scheduler counts them. */
   readonly connections?: number;
+  /**
+   * An attempt that has called neither `heartbeat` nor `checkpoint` for this long, in a thread that
+   * does nothing, hangs: it is aborted. Default: only the task's own time limit ends it.
+   */
+  readonly progressTimeoutMs?: number;
   run(ctx: AgentContext, input: z.output<I>): Promise<z.input<O>>;
   /** Undoes a finished run. Must be idempotent; also called when the outcome of the run is unknown. */
   compensate?(ctx: AgentContext, input: z.output<I>): Promise<void>;
@@ -42,6 +47,7 @@ export interface Capability {
   readonly input: z.ZodType;
   readonly output: z.ZodType;
   readonly connections: number;
+  readonly progressTimeoutMs?: number;
   run(ctx: AgentContext, input: unknown): Promise<unknown>;
   compensate?(ctx: AgentContext, input: unknown): Promise<void>;
 }
@@ -50,12 +56,13 @@ export interface Capability {
 export function capability<I extends z.ZodType, O extends z.ZodType>(
   options: CapabilityOptions<I, O>,
 ): Capability {
-  const { compensate } = options;
+  const { compensate, progressTimeoutMs } = options;
   return {
     description: options.description ?? "",
     input: options.input,
     output: options.output,
     connections: options.connections ?? 1,
+    ...(progressTimeoutMs === undefined ? {} : { progressTimeoutMs }),
     run: (ctx, input) => options.run(ctx, input as z.output<I>),
     ...(compensate === undefined
       ? {}
@@ -69,9 +76,23 @@ export function capability<I extends z.ZodType, O extends z.ZodType>(
 export interface CapabilityCard {
   readonly description: string;
   readonly connections: number;
+  readonly progressTimeoutMs?: number;
   /** JSON Schema, where the definition was read as data. */
   readonly inputSchema?: Json;
   readonly outputSchema?: Json;
+}
+
+/** Where an agent runs: a thread of the node, a process of its own, or one of the real Deno. */
+export type AgentIsolation = "thread" | "process" | "deno";
+
+export interface AgentLimits {
+  /**
+   * A thread whose loop has not turned, and that has not called `heartbeat`, for this long is ended.
+   * Default 30 s, for agents with long synchronous work.
+   */
+  readonly unresponsiveMs?: number;
+  /** Buffers outside of the heap. Default: as much as `resources.memoryMb`, at least 512. */
+  readonly bufferMb?: number;
 }
 
 /** All of an agent but its code: what the main thread keeps of one that it must not import. */
@@ -86,6 +107,9 @@ export interface AgentCard {
   readonly concurrency: number;
   readonly resources: { readonly cpu: number; readonly memoryMb: number };
   readonly permissions: Permissions;
+  /** Default `thread`. */
+  readonly isolation?: AgentIsolation;
+  readonly limits?: AgentLimits;
   /** Agents whose work this one builds on; shown in the dashboard. */
   readonly dependsOn: readonly string[];
   /** By action name, as in `AGENT.action`. */
@@ -110,6 +134,9 @@ export interface AgentOptions {
   readonly resources?: { readonly cpu: number; readonly memoryMb: number };
   /** Default: none. */
   readonly permissions?: Permissions;
+  /** Default `thread`. */
+  readonly isolation?: AgentIsolation;
+  readonly limits?: AgentLimits;
   readonly dependsOn?: readonly string[];
   /** By action name: lower case letters, digits and underscores. */
   readonly capabilities: Readonly<Record<string, Capability>>;

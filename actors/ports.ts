@@ -141,6 +141,11 @@ export interface AgentCall {
   readonly attempt: number;
   readonly input: Json;
   readonly lastCheckpoint: Json | undefined;
+  /**
+   * Threads that died of it before: from one on it gets a thread of its own. Absent for a request
+   * over the bus, where the agent counts by input.
+   */
+  readonly deaths?: number;
 }
 
 export interface AgentCallHooks {
@@ -162,6 +167,42 @@ export type AgentOutcome =
   | { readonly type: "succeeded"; readonly output: Json }
   | { readonly type: "failed"; readonly error: ErrorRecord };
 
+/** What a thread measures of itself, four times a second. */
+export interface AgentFigures {
+  /** Newest delay of its event loop. */
+  readonly lagMs: number;
+  /** Time that its loop was busy. */
+  readonly cpuMs: number;
+  readonly heapBytes: number;
+  /** Outside of the heap, where V8 sets no limit. */
+  readonly arrayBufferBytes: number;
+}
+
+/** What went wrong with an actor, and what was done about it. */
+export interface Incident {
+  /** `/root/agents/DATABASE`. */
+  readonly address: string;
+  readonly incarnation: number;
+  readonly kind:
+    | "crash"
+    | "out-of-memory"
+    | "spin"
+    | "hang"
+    | "exit"
+    | "unhandled-rejection"
+    | "start-failed"
+    | "poison"
+    | "gave-up";
+  readonly action: "restarted" | "quarantined" | "gave-up" | "terminated";
+  readonly error: ErrorRecord | null;
+  readonly detail: Readonly<Record<string, Json>>;
+}
+
+export interface IncidentLog {
+  /** Never throws and never waits. */
+  record(incident: Incident): void;
+}
+
 /** Health and figures of one agent. Times are Dates, durations ms. */
 export interface AgentState {
   readonly name: string;
@@ -181,7 +222,12 @@ export interface AgentState {
   /** Sum over finished attempts. */
   readonly busyMs: number;
   readonly lastSeenAt: Date | null;
+  /** Of the worker; where it is no thread, the id of its process. */
   readonly threadId: number | null;
+  /** Starts of its thread, from 1; 0 before the first. */
+  readonly incarnation: number;
+  /** Of the running thread, as it last measured itself. */
+  readonly figures: AgentFigures | null;
   /** The newest reason for a restart. */
   readonly lastError: ErrorRecord | null;
 }

@@ -15,6 +15,8 @@ export interface AttemptRow {
   readonly attempt: number;
   readonly node: string | null;
   readonly checkpoint: Json | undefined;
+  /** Threads that died of the task. */
+  readonly deaths: number;
   readonly runStatus: string;
   readonly input: Json;
   readonly definitionHash: string;
@@ -60,6 +62,7 @@ export function createAttemptRepo(db: Database): AttemptRepo {
           attempt: tasks.attempt,
           node: tasks.node,
           checkpoint: tasks.checkpoint,
+          deaths: tasks.deaths,
           runStatus: workflows.status,
           input: workflows.input,
           definitionHash: workflows.definitionHash,

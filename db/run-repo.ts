@@ -171,6 +171,7 @@ async function load(
       status: tasks.status,
       attempt: tasks.attempt,
       failures: tasks.failures,
+      deaths: tasks.deaths,
       node: tasks.node,
       error: tasks.error,
       readyAtMs: epochMs(tasks.readyAt),

@@ -192,11 +192,11 @@ async function commit(
     if (changed.length > 0) {
       await tx.execute(sql`
         update spectra.tasks t set status = x.status, attempt = x.attempt, failures = x.failures,
-          node = x.node, error = x.error, output = coalesce(x.output, t.output),
+          deaths = x.deaths, node = x.node, error = x.error, output = coalesce(x.output, t.output),
           ready_at = to_timestamp(x.ready / 1000), started_at = to_timestamp(x.started / 1000),
           finished_at = to_timestamp(x.finished / 1000)
         from jsonb_to_recordset(${toJsonb(changed)}::jsonb) as x(w text, k text, status text,
-          attempt int, failures int, node text, error jsonb, output jsonb, ready float8,
+          attempt int, failures int, deaths int, node text, error jsonb, output jsonb, ready float8,
           started float8, finished float8)
         where t.workflow_id = x.w and t.key = x.k`);
     }
@@ -277,6 +277,7 @@ function taskRow(workflowId: string, task: CommittedRun["tasks"][number]) {
     status: state.status,
     attempt: state.attempt,
     failures: state.failures,
+    deaths: state.deaths,
     node: state.node,
     error: state.error,
     output: task.output ?? null,

@@ -5,7 +5,7 @@
  *      └──attempt.requested──▶ working
  *      └─────agent.drain──────▶ draining ──no attempt left──▶ stopped
  *
- * Decides only: the actor `attempt` (one run of a capability) is provided by `runtime/worker/agent/agent-thread.ts`.
+ * Decides only: the actor `attempt` (one run of a capability) is provided by `runtime/worker/agent/agent-worker.ts`.
  *
  * @module
  */

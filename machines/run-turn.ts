@@ -13,6 +13,7 @@
  */
 
 import type { ErrorRecord, Json } from "./error-code.ts";
+import { deathLimit, isDeath, poisoned } from "./poison.ts";
 import { initialPlace, nextPlace, type RunPlan } from "./run-plan.ts";
 import {
   isInFlight,
@@ -109,6 +110,7 @@ export function initialRun(id: string, plan: RunPlan, priority: number): RunStat
       status: "blocked",
       attempt: 0,
       failures: 0,
+      deaths: 0,
       readyAtMs: null,
       startedAtMs: null,
       finishedAtMs: null,
@@ -261,11 +263,13 @@ export function beginTurn(before: RunState, plan: RunPlan): Turn {
       afterSatisfied(taskKey, event);
       return;
     }
-    const { error } = outcome;
-    const { failures } = task(taskKey);
+    const { failures, deaths } = task(taskKey);
+    const died = isDeath(outcome.error);
+    const error =
+      died && deaths + 1 >= deathLimit ? poisoned(`"${taskKey}"`, outcome.error) : outcome.error;
     const mayRepeat = error.retryable && failures + 1 < (plan.tasks.get(taskKey)?.maxFailures ?? 1);
     const patch = { error, ...(mayRepeat ? {} : { finishedAtMs: event.atMs }) };
-    if (!move(taskKey, { type: "fail", attempt, mayRepeat }, patch)) return refuse(event);
+    if (!move(taskKey, { type: "fail", attempt, mayRepeat, died }, patch)) return refuse(event);
     const payload = { task: taskKey, attempt, code: error.code, message: error.message };
     if (mayRepeat) {
       effects.push({ type: "retry-timer", taskKey, attempt, failures: failures + 1 });

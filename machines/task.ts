@@ -24,6 +24,8 @@ export interface TaskContext {
   readonly attempt: number;
   /** Attempts that failed by their own fault; a lost attempt (node died) does not count. */
   readonly failures: number;
+  /** Threads that died of it. They are failures too. */
+  readonly deaths: number;
 }
 
 export type TaskEvent =
@@ -31,7 +33,13 @@ export type TaskEvent =
   | { readonly type: "dispatch" }
   | { readonly type: "start"; readonly attempt: number }
   | { readonly type: "succeed"; readonly attempt: number }
-  | { readonly type: "fail"; readonly attempt: number; readonly mayRepeat: boolean }
+  | {
+      readonly type: "fail";
+      readonly attempt: number;
+      readonly mayRepeat: boolean;
+      /** The attempt took its thread along. */
+      readonly died?: boolean;
+    }
   | { readonly type: "lose"; readonly attempt: number }
   | { readonly type: "due"; readonly attempt: number }
   | { readonly type: "cancel" }
@@ -51,12 +59,19 @@ export const taskMachine = setup({
   },
   actions: {
     countAttempt: assign({ attempt: ({ context }) => context.attempt + 1 }),
-    countFailure: assign({ failures: ({ context }) => context.failures + 1 }),
-    forgetFailures: assign({ failures: 0 }),
+    countFailure: assign(({ context, event }) => ({
+      failures: context.failures + 1,
+      deaths: context.deaths + (event.type === "fail" && event.died === true ? 1 : 0),
+    })),
+    forgetFailures: assign({ failures: 0, deaths: 0 }),
   },
 }).createMachine({
   id: "task",
-  context: ({ input }) => ({ attempt: input.attempt ?? 0, failures: input.failures ?? 0 }),
+  context: ({ input }) => ({
+    attempt: input.attempt ?? 0,
+    failures: input.failures ?? 0,
+    deaths: input.deaths ?? 0,
+  }),
   initial: "blocked",
   states: {
     blocked: { on: { unblock: "ready", cancel: "cancelled", skip: "skipped" } },
@@ -113,7 +128,7 @@ export interface TaskSnapshot extends TaskContext {
 export function nextTask(task: TaskSnapshot, event: TaskEvent): TaskSnapshot {
   const from = taskMachine.resolveState({
     value: task.status,
-    context: { attempt: task.attempt, failures: task.failures },
+    context: { attempt: task.attempt, failures: task.failures, deaths: task.deaths },
   });
   const [to] = transition(taskMachine, from, event);
   if (to.value === task.status && to.context.attempt === task.attempt) return task;

@@ -135,6 +135,7 @@ export function createTaskRunner(options: TaskRunnerOptions): TaskRunner {
       attempt,
       input,
       lastCheckpoint: row.checkpoint,
+      deaths: row.deaths,
     };
     return await withTimeout(call, task.timeouts?.startToCloseMs ?? defaultStartToCloseMs, signal);
   }

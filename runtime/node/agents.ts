@@ -43,6 +43,7 @@ async function start(node: NodeContext, place: ChildPlace): Promise<RunningChild
       startAgents({
         ...options,
         definitions: [card],
+        spares: 0,
         moduleUrl: () => moduleUrl,
         onChange: onMemberChange,
       }),

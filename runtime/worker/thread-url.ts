@@ -26,10 +26,10 @@ export function compiledUrl(url: string | URL): string {
   return `${root}dist/${href.slice(root.length, -".ts".length)}.js`;
 }
 
-/** Entry of an agent's thread. */
+/** Entry of an agent's worker. */
 export function threadEntryUrl(): URL {
   const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
-  return new URL(compiledUrl(new URL(`./agent/agent-thread.${extension}`, import.meta.url)));
+  return new URL(compiledUrl(new URL(`./agent/agent-worker.${extension}`, import.meta.url)));
 }
 
 /** By convention `actors/agents/<lower-case name>/agent.ts` exports the agent's definition. */

@@ -60,7 +60,7 @@ const statuses = Object.keys(table) as TaskStatus[];
 const names = Object.keys(events) as EventName[];
 
 function taskIn(status: TaskStatus): TaskSnapshot {
-  return { status, attempt: current, failures: 1 };
+  return { status, attempt: current, failures: 1, deaths: 1 };
 }
 
 const cases = statuses.flatMap((from) =>
@@ -79,6 +79,7 @@ describe("nextTask()", () => {
       status: to,
       attempt: name === "dispatch" ? current + 1 : current,
       failures: name.startsWith("fail") ? 2 : name === "reset" ? 0 : 1,
+      deaths: name.includes("died") ? 2 : name === "reset" ? 0 : 1,
     });
   });
 
@@ -94,7 +95,7 @@ describe("nextTask()", () => {
   });
 
   test("every attempt has a new number, also after a loss and after a reset", () => {
-    let task: TaskSnapshot = { status: "blocked", attempt: 0, failures: 0 };
+    let task: TaskSnapshot = { status: "blocked", attempt: 0, failures: 0, deaths: 0 };
     const walk: TaskEvent[] = [
       { type: "unblock" },
       { type: "dispatch" },
@@ -110,7 +111,7 @@ describe("nextTask()", () => {
       { type: "dispatch" },
     ];
     for (const event of walk) task = nextTask(task, event);
-    expect(task).toEqual({ status: "dispatched", attempt: 4, failures: 0 });
+    expect(task).toEqual({ status: "dispatched", attempt: 4, failures: 0, deaths: 0 });
   });
 });
 
@@ -130,7 +131,10 @@ describe("taskMachine", () => {
 
   test("a new task is blocked, with no attempt and no failure", () => {
     const snapshot = createActor(taskMachine, { input: {} }).getSnapshot();
-    expect(snapshot).toMatchObject({ value: "blocked", context: { attempt: 0, failures: 0 } });
+    expect(snapshot).toMatchObject({
+      value: "blocked",
+      context: { attempt: 0, failures: 0, deaths: 0 },
+    });
   });
 });
 

@@ -26,11 +26,14 @@ import type { Intensity } from "../../../machines/restart-policy.ts";
 import { agentModuleUrl, compiledUrl } from "../thread-url.ts";
 import { type AgentSlot, createAgentSlot } from "./agent-slot.ts";
 import type { AgentPorts } from "./host-methods.ts";
-import type { Env } from "./permissions.ts";
+import { type Env, openWorker } from "./open-worker.ts";
+import { createSpares, type Spares } from "./spares.ts";
 
 /** With the backoff below, an agent that cannot live gives up after about 20 s. */
 const defaultIntensity: Intensity = { maxRestarts: 10, periodMs: 60_000 };
 const defaultBackoff = { initialMs: 50, maxMs: 5_000 };
+/** Each takes the memory of an idle thread; see `docs/benchmarks.md`. */
+const defaultSpares = 1;
 const defaultDrainTimeoutMs = 600_000;
 const restartTimeoutMs = 60_000;
 const defaultShutdownMs = 5_000;
@@ -58,6 +61,8 @@ export interface AgentsOptions {
   /** How long running attempts may go on when an agent is stopped. Default 5 s. */
   readonly shutdownMs?: number;
   readonly unresponsiveMs?: number;
+  /** Warm spare workers of the node. Default 1. */
+  readonly spares?: number;
 }
 
 /** As a child of the root: `exited`, `stop` and `view` are those of the agents' supervisor. */
@@ -86,8 +91,14 @@ export interface AgentsHandle extends RunningChild {
 
 /** Starts every agent in parallel; resolves when each has started or failed its first start. */
 export async function startAgents(options: AgentsOptions): Promise<AgentsHandle> {
+  const spares = createSpares(options.spares ?? defaultSpares, (rights) =>
+    openWorker(rights, options.ports),
+  );
   const slots = new Map(
-    options.definitions.map((definition) => [definition.name, openSlot(definition, options)]),
+    options.definitions.map((definition) => [
+      definition.name,
+      openSlot(definition, options, spares),
+    ]),
   );
   const shutdownMs = (options.shutdownMs ?? defaultShutdownMs) + shutdownMarginMs;
   const supervisor = await startSupervisor({
@@ -108,28 +119,32 @@ export async function startAgents(options: AgentsOptions): Promise<AgentsHandle>
       start: (place) => superviseAgent(slot, options, shutdownMs, place),
     })),
   });
-  return createHandle(slots, supervisor);
+  const handle = createHandle(slots, supervisor, spares);
+  // Once all have started, so that a spare takes no time from them; the first agents first.
+  handle.allHealthy.then(
+    () => [...slots.values()].reverse().forEach((slot) => slot.wantSpare()),
+    () => undefined,
+  );
+  return handle;
 }
 
-function openSlot(definition: AgentCard, options: AgentsOptions): AgentSlot {
+function openSlot(definition: AgentCard, options: AgentsOptions, spares: Spares): AgentSlot {
   const { database, host, ports, clock, env, startTimeoutMs, shutdownMs, unresponsiveMs } = options;
   const moduleUrl = options.moduleUrl ?? agentModuleUrl;
-  const { name, concurrency, permissions, resources } = definition;
-  return createAgentSlot(
-    {
-      agent: { name, concurrency, permissions, resources },
-      moduleUrl: compiledUrl(moduleUrl(name)),
-      database,
-      host,
-      ports,
-      clock,
-      ...(env === undefined ? {} : { env }),
-      ...(startTimeoutMs === undefined ? {} : { startTimeoutMs }),
-      ...(shutdownMs === undefined ? {} : { shutdownMs }),
-      ...(unresponsiveMs === undefined ? {} : { unresponsiveMs }),
-    },
-    (state) => options.onChange?.(state),
-  );
+  return createAgentSlot({
+    agent: definition,
+    moduleUrl: compiledUrl(moduleUrl(definition.name)),
+    database,
+    host,
+    ports,
+    clock,
+    spares,
+    onChange: (state) => options.onChange?.(state),
+    ...(env === undefined ? {} : { env }),
+    ...(startTimeoutMs === undefined ? {} : { startTimeoutMs }),
+    ...(shutdownMs === undefined ? {} : { shutdownMs }),
+    ...(unresponsiveMs === undefined ? {} : { unresponsiveMs }),
+  });
 }
 
 async function superviseAgent(
@@ -160,7 +175,11 @@ async function superviseAgent(
   }
 }
 
-function createHandle(slots: ReadonlyMap<string, AgentSlot>, supervisor: Supervisor): AgentsHandle {
+function createHandle(
+  slots: ReadonlyMap<string, AgentSlot>,
+  supervisor: Supervisor,
+  spares: Spares,
+): AgentsHandle {
   const slotOf = (name: string): AgentSlot => {
     const slot = slots.get(name);
     if (slot !== undefined) return slot;
@@ -203,7 +222,7 @@ function createHandle(slots: ReadonlyMap<string, AgentSlot>, supervisor: Supervi
       const slot = slotOf(name);
       await slot.drain(timeoutMs);
       await supervisor.stopChild(name);
-      slot.stopped();
+      await slot.stopped();
     },
     pause: (name) => slotOf(name).pause(),
     resume: async (name) => {
@@ -214,7 +233,8 @@ function createHandle(slots: ReadonlyMap<string, AgentSlot>, supervisor: Supervi
     },
     stop: async () => {
       await supervisor.stop();
-      for (const slot of slots.values()) slot.stopped();
+      await Promise.all([...slots.values()].map((slot) => slot.stopped()));
+      await spares.close();
     },
   };
 }

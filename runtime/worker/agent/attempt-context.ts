@@ -18,8 +18,9 @@ import type { DatabaseTarget } from "../../../db/client.ts";
 import { AgentError, type Json } from "../../../machines/error-code.ts";
 import { checkJson } from "../../../machines/json.ts";
 import type { Calls } from "../call/calls.ts";
+import type { Reporter } from "./reporter.ts";
 import { createSampler } from "./sampler.ts";
-import type { AttemptRequest, HostApi, LogLevel, ThreadFrame } from "./thread-protocol.ts";
+import type { AttemptRequest, HostApi, LogLevel } from "./thread-protocol.ts";
 
 const heartbeatIntervalMs = 100;
 const maxCheckpointBytes = 64 * 1_024;
@@ -32,12 +33,14 @@ const hostCallMarginMs = 5_000;
 /** Queries get this long to finish after an attempt has ended. */
 const sqlEndSeconds = 2;
 
-export interface ThreadServices {
+export interface WorkerServices {
   readonly host: Calls<HostApi>;
   readonly facts: HostFacts;
   readonly database: DatabaseTarget;
   readonly clock: Clock;
-  post(frame: ThreadFrame): void;
+  readonly reporter: Reporter;
+  /** A sign of life that the main thread sees at once, also while the loop is blocked. */
+  beat(): void;
 }
 
 export interface AttemptContext {
@@ -51,13 +54,12 @@ export async function openAttemptContext(
   request: AttemptRequest,
   connections: number,
   signal: AbortSignal,
-  services: ThreadServices,
+  services: WorkerServices,
 ): Promise<AttemptContext> {
   const { call } = request;
   const sql = await lazySql(request, connections, signal, services.database);
   const heartbeats = createSampler<Progress | undefined>(heartbeatIntervalMs, (progress) =>
-    services.post({
-      type: "heartbeat",
+    services.reporter.report("heartbeat", {
       attemptId: request.id,
       ...(progress === undefined ? {} : { progress: plainProgress(progress) }),
     }),
@@ -83,7 +85,10 @@ export async function openAttemptContext(
     get sql() {
       return sql.get();
     },
-    heartbeat: (progress) => heartbeats.push(progress),
+    heartbeat: (progress) => {
+      services.beat();
+      heartbeats.push(progress);
+    },
     checkpoint: async (data) => {
       if (ended) throw new AgentError("ATTEMPT_ENDED", "Cannot checkpoint: the attempt has ended");
       const limits = { timeoutMs: hostCallTimeoutMs, signal };
@@ -172,15 +177,14 @@ async function lazySql(
 
 /** @param base Fields that every line carries. */
 export function threadLog(
-  services: Pick<ThreadServices, "post">,
+  services: Pick<WorkerServices, "reporter">,
   base: Readonly<Record<string, Json>> = {},
 ): Log {
   const at =
     (level: LogLevel) =>
     (message: string, fields: Record<string, unknown> = {}): void => {
       const plain = Object.entries(fields).map(([key, value]) => [key, loggable(value)]);
-      services.post({
-        type: "log",
+      services.reporter.report("log", {
         level,
         message: String(message),
         fields: { ...base, ...Object.fromEntries(plain) },

@@ -8,7 +8,7 @@ import type { AgentDefinition, Capability } from "../../../actors/define-agent.t
 import type { AgentOutcome } from "../../../actors/ports.ts";
 import { AgentError, type Json, toErrorRecord } from "../../../machines/error-code.ts";
 import { checkJson } from "../../../machines/json.ts";
-import { type AttemptContext, openAttemptContext, type ThreadServices } from "./attempt-context.ts";
+import { type AttemptContext, openAttemptContext, type WorkerServices } from "./attempt-context.ts";
 import type { AttemptRequest } from "./thread-protocol.ts";
 
 const maxOutputBytes = 1_024 * 1_024;
@@ -18,7 +18,7 @@ export async function runAttempt(
   definition: AgentDefinition,
   request: AttemptRequest,
   signal: AbortSignal,
-  services: ThreadServices,
+  services: WorkerServices,
 ): Promise<AgentOutcome> {
   let context: AttemptContext | undefined;
   try {
@@ -50,13 +50,17 @@ function diskFull({ call }: AttemptRequest, error: unknown): AgentError | undefi
 /** What an attempt returned is decided by then: a client that does not close is only logged. */
 async function endQuietly(
   context: AttemptContext | undefined,
-  services: ThreadServices,
+  services: WorkerServices,
 ): Promise<void> {
   try {
     await context?.end();
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
-    services.post({ type: "log", level: "warn", message: "sql.end-failed", fields: { message } });
+    services.reporter.report("log", {
+      level: "warn",
+      message: "sql.end-failed",
+      fields: { message },
+    });
   }
 }
 

@@ -4,7 +4,13 @@
  * @module
  */
 
-import type { AgentCallHooks, BusPort, CoordinationPort, Log } from "../../../actors/ports.ts";
+import type {
+  AgentCallHooks,
+  BusPort,
+  CoordinationPort,
+  IncidentLog,
+  Log,
+} from "../../../actors/ports.ts";
 import { AgentError } from "../../../machines/error-code.ts";
 import type { HostApi } from "./thread-protocol.ts";
 
@@ -12,9 +18,13 @@ export interface AgentPorts {
   readonly bus: BusPort;
   readonly coordination: CoordinationPort;
   readonly log: Log;
+  /** Default: incidents are only logged. */
+  readonly incidents?: IncidentLog;
 }
 
-/** @param open Hooks of the attempts that run, by attempt id. */
+/** Hooks of the attempts that run, by attempt id. */
+export type OpenAttempts = Map<string, AgentCallHooks>;
+
 export function hostMethods(ports: AgentPorts, open: ReadonlyMap<string, AgentCallHooks>): HostApi {
   const { bus, coordination } = ports;
   const hooksOf = (attemptId: string, doing: string): AgentCallHooks => {

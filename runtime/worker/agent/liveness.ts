@@ -1,61 +1,124 @@
 /**
- * Watches the loop of another thread through shared memory: no message is needed, so a blocked loop is seen.
+ * Watches a worker through the figures that it writes about itself: no answer is needed, so a blocked
+ * loop is seen, and so are buffers outside of V8's heap, which have no limit of their own.
  *
  * @module
  */
 
 import type { Clock } from "../../../actors/ports.ts";
+import type { LoopFigures } from "../web/carrier.ts";
+import type { ThreadLimits } from "./limits.ts";
 
-const checkIntervalMs = 1_000;
+/** Workers write their figures that often. */
+const shortestCheckMs = 250;
+const longestCheckMs = 1_000;
 /** Agents do long synchronous work, such as compression: a silent second is no illness. */
 const unhealthyMs = 10_000;
+/** Buffers that are garbage count until V8 collects them: only a budget that stays exceeded counts. */
+const overBudgetMs = 2_000;
+/** This much over the budget is not waited for. */
+const farOverBudget = 2;
 
 export interface Liveness {
   lastSeenAt(): Date;
-  /** False while the loop has not turned for 10 s. */
+  /** False while the loop has not turned for 10 s, or half of its limit. */
   isHealthy(): boolean;
   stop(): void;
 }
 
 export interface LivenessOptions {
-  /** One Int32 that the watched thread counts up. */
-  readonly turns: SharedArrayBuffer;
+  figures(): LoopFigures;
+  /** Grows with each heartbeat, also while the loop is blocked. */
+  pulse(): number;
   readonly clock: Clock;
-  /** The loop has not turned for that long: it is given up. */
-  readonly unresponsiveMs: number;
+  readonly limits: Pick<ThreadLimits, "unresponsiveMs" | "bufferMb">;
   onHealth(healthy: boolean): void;
   onUnresponsive(): void;
+  onOverBudget(bytes: number): void;
 }
 
 /**
  * Counts its own checks rather than read a clock: where this thread is blocked or the machine
- * sleeps, no time counts against the other thread.
+ * sleeps, no time counts against the worker.
  */
 export function watchLiveness(options: LivenessOptions): Liveness {
-  const turns = new Int32Array(options.turns);
-  let seen = Atomics.load(turns, 0);
+  const { unresponsiveMs, bufferMb } = options.limits;
+  const checkMs = Math.min(longestCheckMs, Math.max(shortestCheckMs, unresponsiveMs / 4));
+  const sickMs = Math.min(unhealthyMs, unresponsiveMs / 2);
+  const signs = (): number => options.figures().turns + options.pulse();
+  let seen = signs();
   let lastSeenAt = options.clock.now();
   let silentMs = 0;
-  const timer = setInterval(() => {
-    const wasHealthy = silentMs < unhealthyMs;
-    const now = Atomics.load(turns, 0);
+  let overMs = 0;
+
+  const checkLoop = (): void => {
+    const wasHealthy = silentMs < sickMs;
+    const now = signs();
     if (now === seen) {
-      silentMs += checkIntervalMs;
+      silentMs += checkMs;
     } else {
       seen = now;
       silentMs = 0;
       lastSeenAt = options.clock.now();
     }
-    const healthy = silentMs < unhealthyMs;
+    const healthy = silentMs < sickMs;
     if (healthy !== wasHealthy) options.onHealth(healthy);
-    if (silentMs < options.unresponsiveMs) return;
+    if (silentMs < unresponsiveMs) return;
     clearInterval(timer);
     options.onUnresponsive();
-  }, checkIntervalMs);
+  };
+  const checkMemory = (): void => {
+    const { arrayBufferBytes } = options.figures();
+    const budget = bufferMb * 1_048_576;
+    overMs = arrayBufferBytes > budget ? overMs + checkMs : 0;
+    if (overMs < overBudgetMs && arrayBufferBytes <= budget * farOverBudget) return;
+    clearInterval(timer);
+    options.onOverBudget(arrayBufferBytes);
+  };
+  const timer = setInterval(() => {
+    checkMemory();
+    checkLoop();
+  }, checkMs);
   timer.unref();
   return {
     lastSeenAt: () => lastSeenAt,
-    isHealthy: () => silentMs < unhealthyMs,
+    isHealthy: () => silentMs < sickMs,
+    stop: () => clearInterval(timer),
+  };
+}
+
+/** More of a core than this is work, not a hang. */
+const busyShare = 0.5;
+
+export interface ProgressWatch {
+  /** The attempt gave a sign of life. */
+  touch(): void;
+  stop(): void;
+}
+
+/** Calls `onHang` once, when the attempt gave no sign for `timeoutMs` while its worker did nothing. */
+export function watchProgress(
+  timeoutMs: number,
+  figures: () => LoopFigures,
+  onHang: () => void,
+): ProgressWatch {
+  let touched = false;
+  let cpuMs = figures().cpuMs;
+  const timer = setInterval(() => {
+    const before = cpuMs;
+    cpuMs = figures().cpuMs;
+    const isBusy = cpuMs - before > timeoutMs * busyShare;
+    if (!touched && !isBusy) {
+      clearInterval(timer);
+      onHang();
+    }
+    touched = false;
+  }, timeoutMs);
+  timer.unref();
+  return {
+    touch: () => {
+      touched = true;
+    },
     stop: () => clearInterval(timer),
   };
 }

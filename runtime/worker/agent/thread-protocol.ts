@@ -1,5 +1,9 @@
 /**
- * What crosses between the main thread and an agent's thread; all of it structured-cloneable.
+ * What crosses between the main thread and an agent's worker; all of it structured-cloneable.
+ *
+ *     first message   { control, events, … }   two ports
+ *     control         calls both ways, by Comlink
+ *     events          what the worker reports, in order: heartbeats, progress, logs
  *
  * @module
  */
@@ -16,40 +20,51 @@ import type {
 import type { DatabaseTarget } from "../../../db/client.ts";
 import type { Json } from "../../../machines/error-code.ts";
 
-/** `workerData` of an agent's thread. */
-export interface ThreadData {
+/** The first message to a worker. It serves no agent yet. */
+export interface WorkerSeed {
+  readonly control: MessagePort;
+  readonly events: MessagePort;
+  readonly incarnation: number;
+  /** One Int32 that each heartbeat counts up, also where the loop is blocked. Threads only. */
+  readonly pulse?: SharedArrayBuffer;
+}
+
+/** Makes a worker the agent's. */
+export interface Adoption {
   /** Compiled module that exports the definition of `agentName`, alone or in a list. */
   readonly moduleUrl: string;
   readonly agentName: string;
   readonly database: DatabaseTarget;
   readonly host: HostFacts;
-  /** Carries calls both ways, by Comlink, and `ThreadFrame`s. */
-  readonly control: MessagePort;
-  /** One Int32: the thread's own loop counts it up every `turnIntervalMs`. */
-  readonly turns: SharedArrayBuffer;
 }
 
-export const turnIntervalMs = 250;
-
 export interface AttemptRequest {
-  /** Unique within the thread. */
+  /** Unique within the worker. */
   readonly id: string;
   readonly operation: "run" | "compensate";
   readonly call: AgentCall;
-  /** From abort to the end of the thread. */
+  /** From abort to the end of the worker. */
   readonly graceMs: number;
 }
 
-/** What the main thread calls in the agent's thread. */
-export interface ThreadApi {
+export interface AttemptReport {
+  readonly outcome: AgentOutcome;
+  /** The newest event frame of the worker: what the attempt reported came before. */
+  readonly reported: number;
+}
+
+/** What the main thread calls in the agent's worker. */
+export interface WorkerApi {
+  /** Imports the agent's module; resolves when the agent takes calls. */
+  adopt(adoption: Adoption): Promise<void>;
   /** Never rejects for what the capability does. */
-  run(request: AttemptRequest): Promise<AgentOutcome>;
+  run(request: AttemptRequest): Promise<AttemptReport>;
   abort(id: string, reason: string): void;
-  /** Refuses new attempts, waits for those that run, then ends the thread. */
+  /** Refuses new attempts, waits for those that run, then ends the worker. */
   drain(): void;
 }
 
-/** What the agent's thread calls in the main thread. */
+/** What the agent's worker calls in the main thread. */
 export interface HostApi {
   checkpoint(attemptId: string, data: Json): Promise<void>;
   taskTimes(attemptId: string): Promise<readonly TaskTime[]>;
@@ -69,34 +84,27 @@ export interface HostApi {
   ): Promise<VoteResult>;
 }
 
-/**
- * One-way messages of the thread. They share the control port with the calls, so that what an
- * attempt reported arrives before its outcome; without an `id` they are none of Comlink's business.
- */
-export type ThreadFrame =
-  | { readonly type: "ready" }
-  | { readonly type: "heartbeat"; readonly attemptId: string; readonly progress?: Progress }
-  | {
-      readonly type: "log";
-      readonly level: LogLevel;
-      readonly message: string;
-      readonly fields?: Readonly<Record<string, Json>>;
-    };
+/** What a worker reports, by the kind of its frame. */
+export interface Reports {
+  readonly heartbeat: { readonly attemptId: string; readonly progress?: Progress };
+  readonly log: {
+    readonly level: LogLevel;
+    readonly message: string;
+    readonly fields?: Readonly<Record<string, Json>>;
+  };
+}
 
 export type LogLevel = "debug" | "info" | "warn" | "error";
 
 const levels: ReadonlySet<unknown> = new Set(["debug", "info", "warn", "error"]);
 
-/** Agent code can reach the port, so frames are checked before use. */
-export function isThreadFrame(value: unknown): value is ThreadFrame {
-  if (typeof value !== "object" || value === null) return false;
-  const frame = value as {
-    type?: unknown;
-    attemptId?: unknown;
-    level?: unknown;
-    message?: unknown;
-  };
-  if (frame.type === "ready") return true;
-  if (frame.type === "heartbeat") return typeof frame.attemptId === "string";
-  return frame.type === "log" && levels.has(frame.level) && typeof frame.message === "string";
+/** Agent code can reach the port, so reports are checked before use. */
+export function isHeartbeat(kind: string, body: unknown): body is Reports["heartbeat"] {
+  return kind === "heartbeat" && typeof (body as { attemptId?: unknown }).attemptId === "string";
+}
+
+export function isLogEntry(kind: string, body: unknown): body is Reports["log"] {
+  if (kind !== "log" || typeof body !== "object" || body === null) return false;
+  const { level, message } = body as { level?: unknown; message?: unknown };
+  return levels.has(level) && typeof message === "string";
 }

@@ -54,11 +54,18 @@ export interface Calls<Api> {
   die(error: ErrorRecord): void;
 }
 
-/** Offers `methods` to the other side, and nothing else. Call once for each port. */
-export function openCalls<Api>(port: CallPort, methods: MethodTable): Calls<Api> {
+/**
+ * Offers `methods` to the other side, and nothing else. Call once for each port.
+ * @param onClose See `hardenPort`.
+ */
+export function openCalls<Api>(
+  port: CallPort,
+  methods: MethodTable,
+  onClose?: () => void,
+): Calls<Api> {
   installWireErrors();
   const names = Object.keys(methods);
-  const hardened = hardenPort(port, names);
+  const hardened = hardenPort(port, names, onClose);
   const remote = wrap(hardened.endpoint) as unknown as RemoteMethods;
   if (names.length > 0) expose(tableOf(methods, hardened.scope), hardened.endpoint);
   // Comlink makes a proxy at each look; one for each method is enough.

@@ -69,8 +69,15 @@ interface Served {
 
 type Listener = (event: { readonly data: unknown; readonly origin: string }) => void;
 
-/** @param methods Names that the other side may call. */
-export function hardenPort(port: CallPort, methods: readonly string[]): HardenedPort {
+/**
+ * @param methods Names that the other side may call.
+ * @param onClose Called when the other end has closed, by who will then call `die`. Default: the port dies by itself.
+ */
+export function hardenPort(
+  port: CallPort,
+  methods: readonly string[],
+  onClose?: () => void,
+): HardenedPort {
   const listeners = new Set<Listener>();
   const pending = new Set<string>();
   const served = new Map<string, Served>();
@@ -161,7 +168,9 @@ export function hardenPort(port: CallPort, methods: readonly string[]): Hardened
     for (const id of served.keys()) giveUp(id);
   };
   port.addEventListener("close", () => {
-    if (dead === undefined) setTimeout(() => die(closed), closeGraceMs).unref();
+    if (dead !== undefined) return;
+    if (onClose !== undefined) onClose();
+    else setTimeout(() => die(closed), closeGraceMs).unref();
   });
 
   return {

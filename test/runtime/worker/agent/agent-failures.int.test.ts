@@ -144,7 +144,7 @@ test("after kills at random moments no call is pending, and stop() leaves no thr
   await pool.agents.allHealthy;
   for (let round = 0; round < 12; round += 1) {
     const calls = [echo("PROBE"), echo("PROBE"), echo("OTHER")];
-    const die = pool.agents.run(callOf("die", { how: "exit" }), recordHooks());
+    const die = pool.agents.run(callOf("die", { how: "exit" }, { deaths: 0 }), recordHooks());
     const outcomes = await Promise.all([...calls, die]);
     expect(outcomes[3]).toMatchObject({ error: { code: "AGENT_DIED" } });
   }

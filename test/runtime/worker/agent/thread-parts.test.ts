@@ -1,9 +1,5 @@
 import { expect, test, vi } from "vitest";
-import {
-  enforcement,
-  grantedEnv,
-  heapLimitMb,
-} from "../../../../runtime/worker/agent/permissions.ts";
+import { heapLimitMb, limitsOf } from "../../../../runtime/worker/agent/limits.ts";
 import { createSampler } from "../../../../runtime/worker/agent/sampler.ts";
 import {
   agentModuleUrl,
@@ -11,27 +7,27 @@ import {
   threadEntryUrl,
 } from "../../../../runtime/worker/thread-url.ts";
 
-const root = new URL("../../../", import.meta.url).href;
-
-test("grantedEnv() gives what the grant names, and nothing without one", () => {
-  const env = { A: "1", B: "2", C: undefined };
-  expect(grantedEnv(undefined, env)).toEqual({});
-  expect(grantedEnv(false, env)).toEqual({});
-  expect(grantedEnv(["A", "C", "D"], env)).toEqual({ A: "1" });
-  expect(grantedEnv(true, env)).toEqual({ A: "1", B: "2" });
-  expect(grantedEnv("inherit", env)).toEqual({ A: "1", B: "2" });
-});
-
-test("enforcement() claims nothing that a thread on Node 20 cannot hold", () => {
-  const { env, ...others } = enforcement();
-  expect(env).toBe("soft");
-  expect(new Set(Object.values(others))).toEqual(new Set(["none"]));
-});
+const root = new URL("../../../../", import.meta.url).href;
 
 test("heapLimitMb() scales the budget with the machine, and leaves enough to work", () => {
   expect(heapLimitMb(4_096, 32_768)).toBe(4_096);
   expect(heapLimitMb(4_096, 8_192)).toBe(2_048);
   expect(heapLimitMb(256, 4_096)).toBe(256);
+});
+
+test("limitsOf() takes what an agent declares before what it would get", () => {
+  const resources = { cpu: 1, memoryMb: 1_024 };
+  expect(limitsOf({ resources }, undefined, 32_768)).toEqual({
+    heapMb: 1_024,
+    bufferMb: 1_024,
+    unresponsiveMs: 30_000,
+  });
+  expect(limitsOf({ resources: { cpu: 1, memoryMb: 64 } }, 2_000, 32_768)).toMatchObject({
+    bufferMb: 512,
+    unresponsiveMs: 2_000,
+  });
+  const limits = { unresponsiveMs: 1_000, bufferMb: 64 };
+  expect(limitsOf({ resources, limits }, 2_000, 32_768)).toMatchObject(limits);
 });
 
 test("compiledUrl() maps sources to dist and refuses TypeScript from elsewhere", () => {
@@ -42,7 +38,7 @@ test("compiledUrl() maps sources to dist and refuses TypeScript from elsewhere",
   expect(() => compiledUrl("file:///elsewhere/agent.ts")).toThrow(
     expect.objectContaining({ code: "MODULE_NOT_COMPILED" }),
   );
-  expect(threadEntryUrl().href).toBe(`${root}dist/runtime/worker/agent/agent-thread.js`);
+  expect(threadEntryUrl().href).toBe(`${root}dist/runtime/worker/agent/agent-worker.js`);
   expect(agentModuleUrl("HARDWARE-INTEL")).toBe(
     `${root}dist/actors/agents/hardware-intel/agent.js`,
   );
