@@ -117,7 +117,7 @@ function ownAddress(path: string) {
   if (path === ownName) {
     const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
     const url = compiledUrl(new URL(`../index.${extension}`, import.meta.url));
-    return { path: url, external: true };
+    return { path: importable(fileURLToPath(url)), external: true };
   }
   if (!path.startsWith(`${ownName}/`)) return undefined;
   return { errors: [{ text: `"${path}" is no entry of the package; import from "${ownName}"` }] };
@@ -127,7 +127,12 @@ function ownAddress(path: string) {
 function addressOf(path: string, external: boolean) {
   if (external) return { path, external };
   if (!path.includes(`${sep}node_modules${sep}`)) return { path };
-  return { path: pathToFileURL(path).href, external: true };
+  return { path: importable(path), external: true };
+}
+
+/** A path where it can stand in an import as it is, which other tools read better than a URL. */
+function importable(path: string): string {
+  return /^\/[^%?#]+$/.test(path) ? path : pathToFileURL(path).href;
 }
 
 const loaders: Readonly<Record<string, Loader>> = {

@@ -282,7 +282,8 @@ describe("while it runs", () => {
     const said = async () => {
       const id = await start(single("TALKER.say", "number "));
       await ended(id);
-      return ((await tasksOf(node, id))[0]?.output as { text: string }).text;
+      const [task] = await tasksOf(node, id);
+      return (task?.output as { text: string } | undefined)?.text;
     };
     await soon(said, limitMs).toBe("number two");
   });
