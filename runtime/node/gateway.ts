@@ -42,7 +42,12 @@ export interface GatewayOptions {
   readonly probe?: GatewayProbe;
 }
 
-export function gatewayChild(node: NodeContext, options: GatewayOptions): ChildSpec {
+interface GatewayContext {
+  readonly config: Pick<NodeContext["config"], "host" | "port">;
+  readonly parts: Pick<NodeContext["parts"], "gateway">;
+}
+
+export function gatewayChild(node: GatewayContext, options: GatewayOptions): ChildSpec {
   let { port } = node.config;
   return {
     id: "gateway",
