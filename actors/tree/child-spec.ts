@@ -27,8 +27,8 @@ const supervisorShutdownMs = 60_000;
 export interface TreeNode {
   readonly id: string;
   readonly kind: "supervisor" | "worker";
-  /** Path from the root: `/root/agents/DIRECTOR`. */
-  readonly address: string;
+  /** Path from the root: `/root/agents/DIRECTOR`; a supervisor fills it in for its children. */
+  readonly address?: string;
   readonly strategy?: Strategy;
   /** Of a supervisor. */
   readonly intensity?: Intensity;
@@ -39,7 +39,7 @@ export interface TreeNode {
   readonly status: string;
   readonly restarts: number;
   /** Why it last ended abnormally; null when it never did. */
-  readonly lastError: ErrorRecord | null;
+  readonly lastError?: ErrorRecord | null;
   readonly children: readonly TreeNode[];
 }
 
