@@ -165,6 +165,41 @@ test("on a phone the page is no wider than the screen, and a task opens over it"
   await page.getByRole("button", { name: "Close task details" }).click();
 });
 
+test("the tree of actors opens, shows a statechart with its active state, and its transitions", async () => {
+  await supervisor.post("/inspection", { mode: "off" });
+  const page = await open();
+  const actors = page.getByRole("region", { name: "Actors" });
+  await actors.getByRole("link", { name: "DIRECTOR", exact: true }).waitFor();
+  await actors.getByRole("button", { name: "Lossless" }).click();
+  await actors.getByRole("button", { name: "Lossless", pressed: true }).waitFor();
+  expect(await supervisor.get("/inspection")).toMatchObject({ mode: "lossless" });
+
+  const root = actors.getByRole("button", { name: "What is below root" });
+  await root.press("Enter");
+  expect(await root.getAttribute("aria-expanded")).toBe("false");
+  expect(await actors.getByRole("link", { name: "DIRECTOR", exact: true }).count()).toBe(0);
+  await root.press("Enter");
+
+  await actors.getByRole("link", { name: "DIRECTOR", exact: true }).click();
+  const panel = page.getByRole("complementary", { name: "Actor" });
+  await panel.getByRole("group", { name: "State running, active" }).waitFor();
+  expect(new URL(page.url()).searchParams.get("actor")).toBe("/root/agents/DIRECTOR");
+  await supervisor.post("/agents/DIRECTOR/kill");
+  await panel.getByText("child.exited", { exact: true }).first().waitFor();
+  await page.keyboard.press("Escape");
+  await panel.waitFor({ state: "detached" });
+  await supervisor.post("/inspection", { mode: "off" });
+});
+
+test("on a phone the actors fit, and a statechart opens over the page", async () => {
+  const page = await open("/?actor=%2Froot%2Fagents", PHONE);
+  const panel = page.getByRole("complementary", { name: "Actor" });
+  await panel.getByRole("group", { name: "State running, active" }).waitFor();
+  expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(PHONE.width);
+  await page.getByRole("button", { name: "Close actor details" }).click();
+  await page.getByRole("group", { name: "Inspection" }).waitFor();
+});
+
 test("the page says when it lost the server, comes back by itself, and has missed nothing", async () => {
   const { id } = await startDemo();
   const { hostname, port } = new URL(supervisor.url);

@@ -190,12 +190,15 @@ export function createInspector(options: InspectorOptions): InspectorEnd {
       watched.add(one);
       post({ type: "watched", actor: system.root });
       if (modeOf(settings, address) !== "off") tap(one);
-      return () => {
+      const unwatch = (): void => {
         if (!watched.delete(one)) return;
+        one.system.settle();
         flush();
         untap(one);
         post({ type: "unwatched", session: system.root.session });
       };
+      // Observers hear of an actor's last state before its inspectors do: that frame is waited for.
+      return () => queueMicrotask(unwatch);
     },
     receive: (message) => {
       if (closed) return;

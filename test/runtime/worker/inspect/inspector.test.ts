@@ -250,6 +250,7 @@ test("the hub knows who is there, their past, and how they are now", async () =>
   await vi.waitFor(() => expect(hub.recent("/root/counter")).toHaveLength(32));
   expect(hub.recent("/root/counter").at(-1)).toMatchObject({ seq: 100 });
   unwatch();
+  await Promise.resolve();
   expect(hub.find("/root/counter")).toBeUndefined();
   await expect(hub.look(record?.session ?? "")).rejects.toMatchObject({ code: "LOOK_UNKNOWN" });
   expect(seen.filter(({ type }) => type === "transition")).toHaveLength(100);
