@@ -23,6 +23,8 @@ export const frameKinds = {
   figures: 5,
   fault: 6,
   messageError: 7,
+  /** From the worker's process: the permissions that it has left, where it shares its maker's. */
+  narrowed: 9,
   /** Last, from the worker's process: the exit code (i32). */
   exit: 8,
 } as const;

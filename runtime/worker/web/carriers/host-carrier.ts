@@ -5,6 +5,7 @@
  */
 
 import { AgentError } from "../../../../machines/error-code.ts";
+import type { PermissionSet } from "../../../../machines/permissions.ts";
 import type { Carrier, CarrierListener, CarrierOptions, LoopFigures } from "../carrier.ts";
 import { faultOf } from "../fault.ts";
 import { createFrameSender } from "./frame-sender.ts";
@@ -56,6 +57,8 @@ export function openHost(
       });
     } else if (kind === frameKinds.messageError) {
       host.tell(() => listener.messageerror(new Error(String(decodePlain(payload)))));
+    } else if (kind === frameKinds.narrowed) {
+      host.tell(() => listener.narrowed?.(decodePlain(payload) as PermissionSet));
     } else host.told(frame);
   };
   const turns = takeTurns(receive, (error) => {
@@ -106,7 +109,7 @@ export function openHost(
 
 function boot(
   { deno }: HostProgram,
-  { url, root, name, permissions, env, heapLimitMb, execArgv }: CarrierOptions,
+  { url, root, name, permissions, shared = false, env, heapLimitMb, execArgv }: CarrierOptions,
   send: (payload: Buffer) => void,
   fail: (error: unknown) => void,
 ): void {
@@ -116,6 +119,7 @@ function boot(
         url,
         name,
         permissions,
+        shared,
         env,
         ...(rootUrl === undefined ? {} : { root: rootUrl }),
         ...(heapLimitMb === undefined ? {} : { heapLimitMb }),

@@ -25,6 +25,7 @@ export interface HostBoot {
   readonly root?: string;
   readonly name: string;
   readonly permissions: PermissionSet;
+  readonly shared: boolean;
   readonly env: Readonly<Record<string, string>>;
   readonly heapLimitMb?: number;
   /** Only for Node: flags of the worker's thread. */

@@ -10,6 +10,7 @@
 
 import type { Buffer } from "node:buffer";
 import { Socket } from "node:net";
+import type { PermissionSet } from "../../../../machines/permissions.ts";
 import type { LoopFigures, WorkerFault } from "../carrier.ts";
 import { encodeFrame, encodeNumbers, type Frame, frameKinds, frameReader } from "./frames.ts";
 import { channelFd, type HostBoot, maximumBacklogBytes } from "./host-protocol.ts";
@@ -27,6 +28,7 @@ export interface InnerWorker {
 export interface InnerListener {
   message(value: PortedValue): void;
   messageerror(error: unknown): void;
+  narrowed(permissions: PermissionSet): void;
   fault(fault: WorkerFault): void;
   exit(code: number): void;
 }
@@ -84,6 +86,7 @@ export function serveHost({ open, end, closeMarkOf }: HostPlatform): void {
       }
     },
     messageerror: onMessageError,
+    narrowed: (left) => send(encodeFrame(frameKinds.narrowed, 0, encodePlain(left))),
     fault: (fault) => send(encodeFrame(frameKinds.fault, 0, encodePlain(fault))),
     exit: finish,
   };

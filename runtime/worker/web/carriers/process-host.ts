@@ -16,6 +16,7 @@ serveHost({
         message: (data, ports) =>
           listener.message({ data, ports: ports as unknown as MessagePort[] }),
         messageerror: listener.messageerror,
+        narrowed: listener.narrowed,
         fault: listener.fault,
         exit: listener.exit,
       },
