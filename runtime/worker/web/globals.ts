@@ -101,6 +101,8 @@ export function defineGlobals({ name, location, close, post }: ScopeFacts): void
     navigator: { configurable: true, enumerable: true, get: () => navigator },
     name: { configurable: true, enumerable: true, writable: true, value: name },
   });
+  // Newer Node has them; a worker has not.
+  for (const name of ["localStorage", "sessionStorage"]) Reflect.deleteProperty(globalThis, name);
   hide({ WorkerGlobalScope, DedicatedWorkerGlobalScope, WorkerLocation, WorkerNavigator });
   hide({ ErrorEvent: WorkerErrorEvent, PromiseRejectionEvent: WorkerRejectionEvent });
   hide({

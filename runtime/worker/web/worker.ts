@@ -10,6 +10,7 @@ import type { MessagePort, Transferable } from "node:worker_threads";
 import { createDeferred } from "../../../machines/deferred.ts";
 import type { ErrorRecord } from "../../../machines/error-code.ts";
 import { childPermissions, type PermissionSet, permits } from "../../../machines/permissions.ts";
+import { type Enforcement, enforcement } from "../permissions/enforcement.ts";
 import type { Carrier, CarrierListener, Isolation, LoopFigures, WorkerFault } from "./carrier.ts";
 import { DeliveredMessage, defineHandler, WorkerErrorEvent } from "./events.ts";
 import { itemContext } from "./item-context.ts";
@@ -58,6 +59,7 @@ export class Worker extends EventTarget {
   declare onmessageerror: ((event: MessageEvent) => unknown) | null;
   declare onerror: ((event: ErrorEvent) => unknown) | null;
   readonly #carrier: Carrier;
+  readonly #permissions: PermissionSet;
   readonly #exited = createDeferred<WorkerExit>();
   #status: Status = "running";
   #fault: WorkerFault | undefined;
@@ -83,6 +85,7 @@ export class Worker extends EventTarget {
     const shared = permissions === realm.permissions.current;
     const root = rootOf(url, spectra.parentPermissions ?? realm.permissions.current);
     const { heapLimitMb, print } = spectra;
+    this.#permissions = permissions;
     this.#carrier = openCarrier(
       spectra.isolation ?? realm.isolation ?? "thread",
       {
@@ -143,6 +146,11 @@ export class Worker extends EventTarget {
   /** The worker's own loop, as it was last measured. */
   figures(): LoopFigures {
     return this.#carrier.figures();
+  }
+
+  /** How strongly each permission holds where this worker runs. */
+  enforcement(): Enforcement {
+    return enforcement(this.#carrier.isolation, process.versions.node, this.#permissions);
   }
 
   /** The worker keeps the process alive, as at first. */

@@ -16,6 +16,8 @@ const nodeMajor = Number(process.versions.node.split(".")[0]);
 const runners = [
   { name: "real-deno", target: { runtime: "deno" } },
   { name: "thread", target: { runtime: "node", isolation: "thread" } },
+  { name: "process", target: { runtime: "node", isolation: "process" } },
+  { name: "deno", target: { runtime: "node", isolation: "deno" } },
 ] as const;
 
 describe.each(runners)("$name", ({ name, target }) => {

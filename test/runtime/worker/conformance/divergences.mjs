@@ -7,6 +7,10 @@
  * @module
  */
 
+const hooks =
+  "Node can hook imports in the same thread only from 22.15 on. On Node 20 Node's permission model refuses the import all the same, with its own text.";
+const otherProcess = "Memory, streams and channels of one process do not reach into another.";
+
 export const divergences = [
   {
     row: 27,
@@ -17,6 +21,30 @@ export const divergences = [
     row: 73,
     on: ["real-deno"],
     why: "Deno 2.9 does not interrupt a worker that spins: it burns a core until the process ends.",
+  },
+  {
+    row: 47,
+    on: ["thread", "process"],
+    until: 21,
+    why: "`import.meta.main` needs a hook for modules in the thread itself: Node 22.15.",
+  },
+  {
+    row: 90,
+    on: ["thread", "process"],
+    why: "A restricted thread may not start threads: Node's `--allow-worker` would undo all its other limits. What it may never get is refused as in Deno.",
+  },
+  {
+    row: 95,
+    on: ["thread", "process", "deno"],
+    why: "Our permissions are not unstable, so there is no flag to ask for.",
+  },
+  { row: 99, on: ["thread", "process"], until: 21, why: hooks },
+  { row: 101, on: ["thread", "process"], until: 21, why: hooks },
+  ...[36, 37, 38, 39, 68, 73].map((row) => ({ row, on: ["process"], why: otherProcess })),
+  {
+    row: 81,
+    on: ["process"],
+    why: "A process has a set of its own: what it gives up is not told to its maker.",
   },
 ];
 

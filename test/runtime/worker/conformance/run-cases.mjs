@@ -11,7 +11,7 @@ import { cases } from "./cases/index.mjs";
 import { createTools, within } from "./tools.mjs";
 
 /** A case that does not end is one that fails. */
-const caseLimitMs = 60_000;
+const caseLimitMs = 30_000;
 
 const { rows, ...setting } = JSON.parse(process.argv[2]);
 const environment = { PATH: process.env.PATH, HOME: process.env.HOME, TMPDIR: process.env.TMPDIR };

@@ -157,7 +157,7 @@ export function createTools({ runtime, isolation, preludeUrl, environment }) {
     const [command, args, env] = commandOf(path, options);
     const run = runtime === "deno" ? runByDeno : runByNode;
     const { ended, kill } = run(command, args, cwd, { ...environment, ...options.env, ...env });
-    const bounded = within(ended, "end of a program", options.limitMs ?? 2 * limitMs);
+    const bounded = within(ended, "end of a program", options.limitMs ?? limitMs);
     return bounded.finally(kill);
   }
 
