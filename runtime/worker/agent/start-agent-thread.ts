@@ -20,6 +20,7 @@ import type { DatabaseTarget } from "../../../db/client.ts";
 import { AgentError, toErrorRecord } from "../../../machines/error-code.ts";
 import { allPermissions } from "../../../machines/permissions.ts";
 import { bounded } from "../call/calls.ts";
+import { withAgentCode } from "../web/carriers/deno-code.ts";
 import { runAttemptOver } from "./attempt-over.ts";
 import type { Death } from "./death.ts";
 import type { AgentPorts } from "./host-methods.ts";
@@ -72,10 +73,17 @@ export interface AgentThread extends RunningChild {
 }
 
 /** What is fixed for the life of the agent's worker; a spare must have been opened with the same. */
-export function rightsOf({ agent, env, unresponsiveMs }: AgentThreadOptions): WorkerRights {
+export function rightsOf({
+  agent,
+  moduleUrl,
+  env,
+  unresponsiveMs,
+}: AgentThreadOptions): WorkerRights {
+  const isolation = agent.isolation ?? "thread";
+  const permissions = allPermissions;
   return {
-    isolation: agent.isolation ?? "thread",
-    permissions: allPermissions,
+    isolation,
+    permissions: isolation === "deno" ? withAgentCode(permissions, moduleUrl) : permissions,
     heapMb: limitsOf(agent, unresponsiveMs).heapMb,
     env: grantedEnv(agent.permissions.env, env ?? {}),
   };

@@ -92,7 +92,7 @@ test("an error keeps its class, its stack and its chain of causes, also apart", 
     expect(seen).toBeInstanceOf(RangeError);
     expect([seen?.message, seen?.stack]).toEqual(["outer", error.stack]);
     expect(seen?.cause).toBeInstanceOf(TypeError);
-    expect((seen?.cause as TypeError).cause).toEqual({ code: 5 });
+    expect((seen?.cause as TypeError | undefined)?.cause).toEqual({ code: 5 });
   }
   expect((error.cause as TypeError).message, "the sender's own error is whole").toBe("inner");
 });
