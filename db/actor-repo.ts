@@ -192,14 +192,15 @@ async function insertMail(
 ): Promise<(number | null)[]> {
   const rows = await tx.execute<{ seq: string; sender: string; sender_seq: string }>(sql`
     insert into spectra.actor_mailbox (address, seq, sender, sender_seq, event)
-    select ${address}, base.seq + x.n, x.sender, x."senderSeq", x.event
+    select ${address}, base.seq + row_number() over (order by x.n), x.sender, x."senderSeq", x.event
     from jsonb_to_recordset(${toJsonb(mail.map((item, at) => ({ n: at + 1, ...item })))}::jsonb)
       as x(n int, sender text, "senderSeq" bigint, event jsonb),
       (select a.snapshot->'senders' as senders, greatest(a.seq,
         (select coalesce(max(m.seq), 0) from spectra.actor_mailbox m where m.address = a.address)) as seq
         from spectra.actors a where a.address = ${address}) as base
     where x."senderSeq" > coalesce((base.senders->>x.sender)::bigint, 0)
-    order by x.n
+      and not exists (select 1 from spectra.actor_mailbox m where m.address = ${address}
+        and m.sender = x.sender and m.sender_seq = x."senderSeq")
     on conflict (address, sender, sender_seq) do nothing
     returning seq::text, sender, sender_seq::text`);
   const given = new Map(rows.map((row) => [`${row.sender_seq} ${row.sender}`, Number(row.seq)]));

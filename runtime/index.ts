@@ -17,3 +17,20 @@ export type { TaskDefinition, WorkflowDefinition } from "../actors/define-workfl
 export { defineStatechart, defineWorkflow, output, param } from "../actors/define-workflow.ts";
 export type { AgentContext } from "../actors/ports.ts";
 export { AgentError, type Json } from "../machines/error-code.ts";
+export {
+  lookup,
+  members,
+  ownAddress,
+  tell,
+} from "./worker/remote/actor-scope.ts";
+export type { ActorHost, StartActorOptions } from "./worker/remote/actor-service.ts";
+export {
+  type ActorDefinition,
+  defineActor,
+  type MachineIdentity,
+} from "./worker/remote/define-actor.ts";
+export {
+  type OpenActorHost,
+  type OpenActorHostOptions,
+  openActorHost,
+} from "./worker/remote/open-actor-host.ts";

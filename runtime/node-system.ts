@@ -107,6 +107,7 @@ export function createNodeSystem(options: NodeSystemOptions): System {
       tree,
       log: options.log,
       bridge: () => (parts.inspector.isUp() ? parts.inspector.current().url : null),
+      resend: async (id) => parts.actors.isUp() && (await parts.actors.current().replay(id)),
     }),
     live: options.live,
     status: async () => {

@@ -28,6 +28,7 @@ import type { Config } from "./config.ts";
 import { agentConnections, createConnectionBudget } from "./connection-budget.ts";
 import { startInspection } from "./inspection-feed.ts";
 import { createLiveHub } from "./live-hub.ts";
+import { actorsChild } from "./node/actors.ts";
 import { agentsChild } from "./node/agents.ts";
 import { busChild } from "./node/bus.ts";
 import { createNodeParts, type NodeContext } from "./node/context.ts";
@@ -99,6 +100,7 @@ async function startTree(options: NodeOptions, lock: DataDirLock): Promise<Runni
     infrastructureChild(node),
     busChild(node),
     agentsChild(node),
+    actorsChild(node),
     ...foldersChildren(node),
     monitorChild(node),
     workflowsChild(node),

@@ -20,6 +20,7 @@ import type { NodeWorkflows } from "../node-workflows.ts";
 import type { QueueBackend } from "../queue/job-queue.ts";
 import type { InspectionHub } from "../worker/inspect/hub.ts";
 import type { StatelyBridge } from "../worker/inspect/stately-bridge.ts";
+import type { ActorService } from "../worker/remote/actor-service.ts";
 import { createPart, type Part } from "./part.ts";
 import type { NodeTree } from "./tree-services.ts";
 
@@ -48,6 +49,7 @@ export interface NodeParts {
   readonly database: Part<NodeDatabase>;
   readonly bus: Part<NodeBus>;
   readonly agents: Part<OpenPool>;
+  readonly actors: Part<ActorService>;
   /** Stays down where no folder is named. */
   readonly folders: Part<AgentFolders>;
   readonly monitor: Part<Monitor>;
@@ -87,6 +89,7 @@ export function createNodeParts(): NodeParts {
     database: createPart("database"),
     bus: createPart("message bus"),
     agents: createPart("agents"),
+    actors: createPart("durable actors"),
     folders: createPart("folders of agents"),
     monitor: createPart("monitor"),
     workflows: createPart("workflow engine"),

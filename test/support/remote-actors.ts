@@ -6,10 +6,7 @@
 
 import type { ActorRepo } from "../../db/actor-repo.ts";
 import type { DeadLetterRepo } from "../../db/dead-letter-repo.ts";
-import {
-  type ActorService,
-  createActorService,
-} from "../../runtime/worker/remote/actor-service.ts";
+import { type ActorService, createActorHost } from "../../runtime/worker/remote/actor-service.ts";
 import { createDeadLetters } from "../../runtime/worker/remote/dead-letters.ts";
 import type { ActorReference } from "../../runtime/worker/remote/define-actor.ts";
 import { createRegistry } from "../../runtime/worker/remote/registry.ts";
@@ -29,7 +26,7 @@ export function openActors(store: ActorRepo, letters?: DeadLetterRepo): ActorSer
     log: silent,
     ...(letters === undefined ? {} : { repo: () => letters }),
   });
-  return createActorService({
+  return createActorHost({
     store,
     deadLetters,
     registry: createRegistry(deadLetters),
@@ -38,7 +35,10 @@ export function openActors(store: ActorRepo, letters?: DeadLetterRepo): ActorSer
   });
 }
 
+/** This module runs from source in tests, compiled in the long runs. */
+const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
+
 /** An actor of `test/support/agents/<file>.ts`, as it is compiled. */
 export function testActor(name: string, file = "counter-actor"): ActorReference {
-  return { name, module: compiledUrl(new URL(`./agents/${file}.ts`, import.meta.url)) };
+  return { name, module: compiledUrl(new URL(`./agents/${file}.${extension}`, import.meta.url)) };
 }

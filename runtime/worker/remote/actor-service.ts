@@ -8,8 +8,9 @@ import { type Actor, type AnyEventObject, createActor } from "xstate";
 import type { RunningChild, TreeNode } from "../../../actors/tree/child-spec.ts";
 import type { ChildExit } from "../../../machines/child-table.ts";
 import { createDeferred } from "../../../machines/deferred.ts";
-import { AgentError } from "../../../machines/error-code.ts";
+import { AgentError, toErrorRecord } from "../../../machines/error-code.ts";
 import type { ActorReference } from "./define-actor.ts";
+import { parseAddress } from "./registry.ts";
 import {
   encodeOrBury,
   handleOf,
@@ -59,11 +60,13 @@ export interface ActorService {
   /** The supervisor `/root/actors`, for the node's tree. */
   readonly child: RunningChild;
   readonly system: RemoteSystem;
+  /** Sends a dead letter again and removes it; false when it is gone, or nobody would get it. */
+  replay(id: number): Promise<boolean>;
   /** The XState actor that stands for it here. */
   actor(address: string): Actor<RemoteActorLogic> | undefined;
 }
 
-export function createActorService(system: RemoteSystem): ActorService {
+export function createActorHost(system: RemoteSystem): ActorService {
   const actors = new Map<string, Actor<RemoteActorLogic>>();
   const exited = createDeferred<ChildExit>();
 
@@ -115,19 +118,40 @@ export function createActorService(system: RemoteSystem): ActorService {
     },
     view: () => viewOf(host.list()),
   };
-  return { host, child, system, actor: (address) => actors.get(address) };
+  async function replay(id: number): Promise<boolean> {
+    const { deadLetters, registry } = system;
+    const found = await deadLetters.find(id);
+    if (found === undefined) return false;
+    // Not the incarnation that it missed: the actor as it is now.
+    const { path } = parseAddress(found.target);
+    if (registry.get(path) === undefined) return false;
+    const letter = await deadLetters.take(id);
+    if (letter === undefined) return false;
+    try {
+      await registry.send(path, letter.event);
+      return true;
+    } catch (error) {
+      // It is a dead letter again, under another number.
+      system.log.info("dead-letter.not-replayed", { id, error: toErrorRecord(error) });
+      return false;
+    }
+  }
+
+  return { host, child, system, replay, actor: (address) => actors.get(address) };
 }
 
 function viewOf(snapshots: readonly RemoteSnapshot[]): TreeNode {
   return {
     id: "actors",
     kind: "supervisor",
+    address: actorsPath,
+    lastError: null,
     strategy: "one_for_one",
     status: "running",
     restarts: snapshots.reduce((sum, { restarts }) => sum + restarts, 0),
-    children: snapshots.map(({ address, phase, restarts }): TreeNode => {
+    children: snapshots.map(({ address, phase, restarts, lastError }): TreeNode => {
       const id = address.slice(actorsPath.length + 1);
-      return { id, kind: "worker", status: phase, restarts, children: [] };
+      return { id, kind: "worker", address, status: phase, restarts, lastError, children: [] };
     }),
   };
 }

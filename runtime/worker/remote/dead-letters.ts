@@ -42,6 +42,7 @@ export interface DeadLetters {
   recent(): readonly DeadLetter[];
   /** Called for each new one. Returns how to end that. */
   subscribe(listener: (letter: DeadLetter) => void): () => void;
+  find(id: number): Promise<DeadLetter | undefined>;
   /** Removes and returns it, for a replay. */
   take(id: number): Promise<DeadLetter | undefined>;
   /** Resolves when everything added so far is stored, or could not be. */
@@ -108,14 +109,25 @@ export function createDeadLetters({ node, log, repo }: DeadLettersOptions): Dead
       listeners.add(listener);
       return () => void listeners.delete(listener);
     },
+    find: async (id) => {
+      await storing;
+      const held = ring.find((letter) => letter.id === id);
+      if (held !== undefined || id < 0) return held;
+      const [row] = (await repo?.()?.list({ before: id + 1, limit: 1 })) ?? [];
+      return row?.id === id ? letterOf(row) : undefined;
+    },
     take: async (id) => {
       await storing;
       const held = ring.find((letter) => letter.id === id);
       ring = ring.filter((letter) => letter.id !== id);
       const row = id > 0 ? await repo?.()?.take(id) : undefined;
-      return row === undefined ? held : { ...row, reason: row.reason as DeadLetterReason };
+      return row === undefined ? held : letterOf(row);
     },
     stored: async () => await storing,
     lost: () => lost,
   };
+}
+
+function letterOf(row: StoredDeadLetter): DeadLetter {
+  return { ...row, reason: row.reason as DeadLetterReason };
 }

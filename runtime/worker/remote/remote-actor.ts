@@ -31,6 +31,8 @@ export type RemoteSnapshot = Snapshot<unknown> & {
   readonly phase: RemotePhase;
   readonly incarnation: number;
   readonly restarts: number;
+  /** Why its worker last ended abnormally. */
+  readonly lastError: ErrorRecord | null;
   /** Newest event in the mailbox; events sent since are on their way there. */
   readonly seq: number;
   /** Newest event whose effect is stored. */
@@ -64,19 +66,22 @@ export function remoteActor(
       phase: "starting",
       incarnation: 0,
       restarts: 0,
+      lastError: null,
       seq: 0,
       ackedSeq: 0,
       input,
     }),
     getPersistedSnapshot: (snapshot) => {
-      const { error, output, address, phase, incarnation, restarts, seq, ackedSeq, input } =
+      const { error, output, address, phase, incarnation, restarts, lastError, seq } =
         snapshot as RemoteSnapshot;
+      const { ackedSeq, input } = snapshot as RemoteSnapshot;
       return {
         status: snapshot.status,
         address,
         phase,
         incarnation,
         restarts,
+        lastError,
         seq,
         ackedSeq,
         input: encodeValue(input),

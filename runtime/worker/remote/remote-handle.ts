@@ -75,6 +75,8 @@ export interface RemoteState {
   readonly phase: RemotePhase;
   readonly incarnation: number;
   readonly restarts: number;
+  /** Why its worker last ended abnormally. */
+  readonly lastError: ErrorRecord | null;
   /** Newest event in the mailbox, and newest one whose effect is stored. */
   readonly seq: number;
   readonly ackedSeq: number;
@@ -113,7 +115,14 @@ export function createRemote(
   const { address } = options;
   const { store, registry, deadLetters } = system;
   const self = `local:${randomUUID()}`;
-  let state: RemoteState = { phase: "starting", incarnation: 0, restarts: 0, seq: 0, ackedSeq: 0 };
+  let state: RemoteState = {
+    phase: "starting",
+    incarnation: 0,
+    restarts: 0,
+    lastError: null,
+    seq: 0,
+    ackedSeq: 0,
+  };
   let session: ActorSession | undefined;
   let supervisor: Supervisor | undefined;
   let carefulUntil = 0;
@@ -209,7 +218,7 @@ export function createRemote(
     if (options.restart === "temporary" || ended.fatal() !== undefined) {
       return settle({ phase: "failed", error });
     }
-    change({ phase: "restarting" });
+    change({ phase: "restarting", lastError: error });
   }
 
   const hooks: SessionHooks = {

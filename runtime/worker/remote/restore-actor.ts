@@ -6,7 +6,7 @@
 
 import { type Actor, type AnyStateMachine, createActor } from "xstate";
 import type { SavedActor } from "../../../db/actor-repo.ts";
-import { AgentError, type Json } from "../../../machines/error-code.ts";
+import { AgentError, type Json, toErrorRecord } from "../../../machines/error-code.ts";
 import { type StoredState, snapshotFormat } from "./actor-protocol.ts";
 import type { ActorDefinition, MachineIdentity } from "./define-actor.ts";
 import { decodeValue } from "./snapshot-codec.ts";
@@ -61,12 +61,22 @@ export function restoreActor(
   const migrated = isChanged(saved, identity);
   const snapshot = migrated ? migrate(definition, saved, identity, found) : found;
   refuseUnrestorable(definition, snapshot);
-  const actor = createActor(machine, { snapshot: snapshot as never, clock: longClock });
-  const { status, error } = actor.getSnapshot();
-  if (status === "error") {
-    throw refused("SNAPSHOT_NOT_RESTORED", definition.name, "the machine does not take it", error);
+  return { actor: fromSnapshot(definition, snapshot), identity, stored, migrated };
+}
+
+function fromSnapshot(
+  { name, machine }: ActorDefinition,
+  snapshot: unknown,
+): Actor<AnyStateMachine> {
+  try {
+    const actor = createActor(machine, { snapshot: snapshot as never, clock: longClock });
+    const { status, error } = actor.getSnapshot();
+    if (status !== "error") return actor;
+    throw error;
+  } catch (error) {
+    const message = `the machine does not take it: ${toErrorRecord(error).message}`;
+    throw refused("SNAPSHOT_NOT_RESTORED", name, message, error);
   }
-  return { actor, identity, stored, migrated };
 }
 
 function storedState(name: string, saved: SavedActor): StoredState {
@@ -92,7 +102,14 @@ function migrate(
     version: saved.machineVersion,
     hash: saved.machineHash,
   };
-  if (definition.migrate !== undefined) return definition.migrate(from, snapshot);
+  if (definition.migrate !== undefined) {
+    try {
+      return definition.migrate(from, snapshot);
+    } catch (error) {
+      const why = `migrate() from version "${from.version}" failed: ${toErrorRecord(error).message}`;
+      throw refused("SNAPSHOT_NOT_RESTORED", definition.name, why, error);
+    }
+  }
   const why =
     from.version === to.version && from.id === to.id
       ? `the states of its machine changed under the same version "${to.version}"`
