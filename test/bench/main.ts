@@ -7,6 +7,7 @@
 import { writeFile } from "node:fs/promises";
 import { availableParallelism, cpus, totalmem } from "node:os";
 import { parseArgs } from "node:util";
+import { benchCrowd, benchRecovery } from "./actors/agents.ts";
 import { benchEvents } from "./actors/events.ts";
 import { type Figure, isMet, median, toMarkdown } from "./figure.ts";
 import { benchMigration } from "./migration.ts";
@@ -29,7 +30,7 @@ const suites: Readonly<
     command: "npm run bench",
   },
   actors: {
-    benches: { events: benchEvents },
+    benches: { events: benchEvents, recovery: benchRecovery, crowd: benchCrowd },
     page: "docs/benchmarks-actors.md",
     command: "npm run bench:actors",
   },
