@@ -25,6 +25,8 @@ import { createRedactor, snapshotLimits } from "./worker/inspect/redact.ts";
 import { runActors, runMachine } from "./workflow-charts.ts";
 
 const defaultPageSize = 50;
+/** Id of the statechart in an agent's thread. */
+const threadMachine = "agent-thread";
 
 export interface ActorServiceOptions {
   readonly hub: InspectionHub;
@@ -151,7 +153,7 @@ function actorOf(node: TreeView, above: string, sources: Sources): ActorView {
   return {
     address,
     id: node.id,
-    kind: node.kind,
+    kind: machineId === threadMachine ? "thread" : node.kind,
     ...(strategy === undefined ? {} : { strategy }),
     ...(restart === undefined ? {} : { restart }),
     status,
@@ -166,9 +168,14 @@ function actorOf(node: TreeView, above: string, sources: Sources): ActorView {
 
 /** An agent's supervisor shows what its agent is like. */
 function figuresOf(state: AgentState): Partial<ActorView> {
+  const { figures, incarnation } = state;
   return {
     health: state.health,
     mailbox: state.inFlight,
+    ...(incarnation === 0 ? {} : { incarnation }),
+    ...(figures === null
+      ? {}
+      : { cpuMs: figures.cpuMs, heapBytes: figures.heapBytes, lagMs: figures.lagMs }),
     ...(state.threadId === null ? {} : { threadId: state.threadId }),
     ...(state.lastError === null ? {} : { lastError: state.lastError }),
   };
@@ -197,7 +204,7 @@ function inspectedActor({ address, name, machineId }: ActorRecord): ActorView {
   return {
     address,
     id: name,
-    kind: machineId === "agent" ? "agent" : machineId === "agentThread" ? "thread" : "actor",
+    kind: machineId === "agent" ? "agent" : machineId === threadMachine ? "thread" : "actor",
     status: "active",
     restarts: 0,
     ...(machineId === undefined ? {} : { machineId }),

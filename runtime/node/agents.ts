@@ -42,6 +42,8 @@ async function start(node: NodeContext, place: ChildPlace): Promise<RunningChild
     startPool: (card, moduleUrl, onMemberChange) =>
       startAgents({
         ...options,
+        // Two versions of an agent may live at one address for a while: only the place is shared.
+        place: { address: place.address, tree: {} },
         definitions: [card],
         spares: 0,
         moduleUrl: () => moduleUrl,
@@ -63,7 +65,7 @@ function poolOptions(node: NodeContext): Omit<AgentsOptions, "definitions" | "on
       embeddedDatabase: config.databaseUrl === undefined,
       redisUrl: config.redisUrl,
     },
-    ports: { bus, coordination, log },
+    ports: { bus, coordination, log, inspection: node.inspection },
     clock,
     env: config.environment,
   };

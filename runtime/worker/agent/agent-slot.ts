@@ -73,6 +73,7 @@ export function createAgentSlot(options: AgentSlotOptions): AgentSlot {
   let incarnation = 0;
   const state = (): AgentState => stateOf(agent.name, actor.getSnapshot(), thread, incarnation);
   actor.subscribe(() => options.onChange(state()));
+  const unwatch = ports.inspection?.local.watch(actor, `/root/agents/${agent.name}/lifecycle`);
   actor.start();
   const status = (): AgentStatus => actor.getSnapshot().value;
 
@@ -223,6 +224,7 @@ export function createAgentSlot(options: AgentSlotOptions): AgentSlot {
     },
     stopped: async () => {
       actor.send({ type: "agent.stopped" });
+      unwatch?.();
       await dropSuccessor();
     },
   };

@@ -11,6 +11,7 @@ import type { AgentOutcome } from "../../../actors/ports.ts";
 import { agentThreadMachine } from "../../../machines/agent-thread.ts";
 import { AgentError, toErrorRecord } from "../../../machines/error-code.ts";
 import { openCalls } from "../call/calls.ts";
+import { type Inspector, installInspector } from "../inspect/inspector.ts";
 import { openEventChannel } from "../remote/event-channel.ts";
 import { runAttempt } from "./attempt.ts";
 import type { WorkerServices } from "./attempt-context.ts";
@@ -34,7 +35,11 @@ interface OpenAttempt {
 type ServedAgent = Omit<WorkerApi, "adopt">;
 
 /** The agent as an actor, and the methods that drive it. */
-function serveAgent(definition: AgentDefinition, services: WorkerServices): ServedAgent {
+function serveAgent(
+  definition: AgentDefinition,
+  services: WorkerServices,
+  inspector: Inspector | undefined,
+): ServedAgent {
   const open = new Map<string, OpenAttempt>();
   const actor = createActor(
     agentThreadMachine.provide({
@@ -58,6 +63,7 @@ function serveAgent(definition: AgentDefinition, services: WorkerServices): Serv
       setTimeout(() => globalThis.close(), 0);
     },
   });
+  inspector?.watch(actor, `/root/agents/${definition.name}/thread`);
   actor.start();
   return {
     run: (request) => {
@@ -90,7 +96,8 @@ function refuse(definition: AgentDefinition, state: string): AgentOutcome {
   return { type: "failed", error: toErrorRecord(error) };
 }
 
-function begin({ control, events, incarnation, pulse }: WorkerSeed): void {
+function begin({ control, events, incarnation, pulse, inspector: seed }: WorkerSeed): void {
+  const inspector = seed === undefined ? undefined : installInspector(seed);
   let agent: ServedAgent | undefined;
   const served = (): ServedAgent => {
     if (agent !== undefined) return agent;
@@ -102,7 +109,7 @@ function begin({ control, events, incarnation, pulse }: WorkerSeed): void {
   const host = openCalls<HostApi>(control, {
     adopt: async ({ moduleUrl, agentName, database, host: facts }: Adoption): Promise<void> => {
       const definition = await loadAgent(moduleUrl, agentName);
-      agent = serveAgent(definition, {
+      const services: WorkerServices = {
         host,
         facts,
         database,
@@ -111,7 +118,8 @@ function begin({ control, events, incarnation, pulse }: WorkerSeed): void {
         beat: () => {
           if (counter !== undefined) Atomics.add(counter, 0, 1);
         },
-      });
+      };
+      agent = serveAgent(definition, services, inspector);
     },
     run: (request: AttemptRequest) => served().run(request),
     abort: (id: string, reason: string) => served().abort(id, reason),

@@ -12,6 +12,7 @@ import type {
   Log,
 } from "../../../actors/ports.ts";
 import { AgentError } from "../../../machines/error-code.ts";
+import type { InspectionHub } from "../inspect/hub.ts";
 import type { HostApi } from "./thread-protocol.ts";
 
 export interface AgentPorts {
@@ -20,6 +21,8 @@ export interface AgentPorts {
   readonly log: Log;
   /** Default: incidents are only logged. */
   readonly incidents?: IncidentLog;
+  /** Default: the agents' actors are not inspected. */
+  readonly inspection?: InspectionHub;
 }
 
 /** Hooks of the attempts that run, by attempt id. */

@@ -72,13 +72,16 @@ export function openWorker(rights: WorkerRights, ports: AgentPorts, agent = "SPA
   const counter = new Int32Array(pulse ?? new ArrayBuffer(4));
   const open: OpenAttempts = new Map();
   opened += 1;
+  const inspector = isolation === "thread" ? ports.inspection?.openThread() : undefined;
   const seed: WorkerSeed = {
     control: control.port2,
     events: events.port2,
     incarnation: opened,
     ...(pulse === undefined ? {} : { pulse }),
+    ...(inspector === undefined ? {} : { inspector: inspector.seed }),
   };
-  worker.postMessage(seed, [control.port2, events.port2]);
+  const ownPorts = inspector === undefined ? [] : [inspector.seed.port];
+  worker.postMessage(seed, [control.port2, events.port2, ...ownPorts]);
   const calls = openCalls<WorkerApi>(control.port1, hostMethods(ports, open), () => {
     // Its exit is on the way, and tells why; or nobody can reach it any more.
     setTimeout(() => {
@@ -101,6 +104,7 @@ export function openWorker(rights: WorkerRights, ports: AgentPorts, agent = "SPA
   void death.ended.then(() => {
     calls.die(death.record());
     channel.close();
+    inspector?.close();
     for (const go of waiting.keys()) go();
   });
   return {

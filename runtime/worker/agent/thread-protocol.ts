@@ -19,6 +19,7 @@ import type {
 } from "../../../actors/ports.ts";
 import type { DatabaseTarget } from "../../../db/client.ts";
 import type { Json } from "../../../machines/error-code.ts";
+import type { InspectorSeed } from "../inspect/inspector.ts";
 
 /** The first message to a worker. It serves no agent yet. */
 export interface WorkerSeed {
@@ -27,6 +28,8 @@ export interface WorkerSeed {
   readonly incarnation: number;
   /** One Int32 that each heartbeat counts up, also where the loop is blocked. Threads only. */
   readonly pulse?: SharedArrayBuffer;
+  /** Threads only. */
+  readonly inspector?: InspectorSeed;
 }
 
 /** Makes a worker the agent's. */
