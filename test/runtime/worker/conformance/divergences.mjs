@@ -14,7 +14,7 @@ const otherProcess = "Memory, streams and channels of one process do not reach i
 export const divergences = [
   {
     row: 27,
-    on: ["real-deno"],
+    on: ["real-deno", "deno"],
     why: "Deno 2.9 hands `undefined` over as null; the HTML standard, and we, keep it.",
   },
   {
@@ -38,12 +38,21 @@ export const divergences = [
     on: ["thread", "process", "deno"],
     why: "Our permissions are not unstable, so there is no flag to ask for.",
   },
+  {
+    row: 47,
+    on: ["deno"],
+    why: "The root module is imported by the tier's own main module, so Deno does not take it for the main one.",
+  },
   { row: 99, on: ["thread", "process"], until: 21, why: hooks },
   { row: 101, on: ["thread", "process"], until: 21, why: hooks },
-  ...[36, 37, 38, 39, 68, 73].map((row) => ({ row, on: ["process"], why: otherProcess })),
+  ...[36, 37, 38, 39, 68, 73].map((row) => ({
+    row,
+    on: ["process", "deno"],
+    why: otherProcess,
+  })),
   {
     row: 81,
-    on: ["process"],
+    on: ["process", "deno"],
     why: "A process has a set of its own: what it gives up is not told to its maker.",
   },
 ];
