@@ -9,6 +9,7 @@ import { availableParallelism, cpus, totalmem } from "node:os";
 import { parseArgs } from "node:util";
 import { benchCrowd, benchRecovery } from "./actors/agents.ts";
 import { benchEvents } from "./actors/events.ts";
+import { benchInspection } from "./actors/inspection.ts";
 import { type Figure, isMet, median, toMarkdown } from "./figure.ts";
 import { benchMigration } from "./migration.ts";
 import { benchQueue } from "./queue.ts";
@@ -30,7 +31,12 @@ const suites: Readonly<
     command: "npm run bench",
   },
   actors: {
-    benches: { events: benchEvents, recovery: benchRecovery, crowd: benchCrowd },
+    benches: {
+      events: benchEvents,
+      recovery: benchRecovery,
+      crowd: benchCrowd,
+      inspection: benchInspection,
+    },
     page: "docs/benchmarks-actors.md",
     command: "npm run bench:actors",
   },
