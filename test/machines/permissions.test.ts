@@ -194,7 +194,7 @@ const parent: PermissionSet = {
   sys: { granted: "all", denied: [] },
 };
 
-/** What Deno 2.9.6 said for the same parent; `permissions.int.test.ts` asks the real one again. */
+/** What Deno 2.9.6 said for the same parent. */
 describe("escalation", () => {
   test.each([
     { run: true },

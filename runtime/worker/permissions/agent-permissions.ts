@@ -10,6 +10,7 @@ import type { DatabaseTarget } from "../../../db/client.ts";
 import {
   allPermissions,
   childPermissions,
+  type PermissionOption,
   type PermissionSet,
   permissionNames,
 } from "../../../machines/permissions.ts";
@@ -49,16 +50,23 @@ export function permissionsOf(
     {
       ...option,
       net: usesDatabase ? extended(option["net"], databaseHosts(database)) : option["net"],
-      read: extended(option["read"], ownFiles(moduleUrl)),
+      read: extended(option["read"], codeOf(moduleUrl)),
     },
     { cwd: process.cwd() },
   );
 }
 
-/** A module of the user's can read itself and what it imports; those that come with SPECTRA always can. */
-function ownFiles(moduleUrl: string): readonly string[] {
+/** The code itself: public, and read by whoever runs it. A module of the user's lies elsewhere. */
+function codeOf(moduleUrl: string): readonly string[] {
   const roots = runtimeCodeRoots();
-  return isIn(roots, moduleUrl) ? [] : staticGraph(moduleUrl);
+  return isIn(roots, moduleUrl) ? roots : [...roots, ...staticGraph(moduleUrl)];
+}
+
+/** What `new Worker` is asked for to give exactly this set, which denies nothing. */
+export function optionOf(set: PermissionSet): PermissionOption {
+  return Object.fromEntries(
+    permissionNames.map((name) => [name, set[name].granted === "all" ? true : set[name].granted]),
+  );
 }
 
 /** A list, and more; a grant of everything stays. */

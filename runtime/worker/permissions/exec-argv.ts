@@ -133,7 +133,8 @@ export function runtimeCodeRoots(): readonly string[] {
   for (let folder = root; ; folder = dirname(folder)) {
     const modules = join(folder, "node_modules");
     if (existsSync(modules)) roots.push(modules);
-    if (folder === dirname(folder)) return roots;
+    // Node names a module by its real path.
+    if (folder === dirname(folder)) return [...new Set([...roots, ...roots.flatMap(realPathOf)])];
   }
 }
 

@@ -39,7 +39,8 @@ export function guardEnv(permissions: () => PermissionSet): void {
       return Reflect.set(target, name, value);
     },
     deleteProperty: (target, name) => {
-      if (typeof name === "string" && !mayUse(name)) throw requires("env", name);
+      // What looks unset is as good as deleted.
+      if (typeof name === "string" && !check(name)) return true;
       return Reflect.deleteProperty(target, name);
     },
     defineProperty: (target, name, descriptor) => {
