@@ -52,8 +52,8 @@ export const divergences = [
   })),
   {
     row: 81,
-    on: ["process", "deno"],
-    why: "A process has a set of its own: what it gives up is not told to its maker.",
+    on: ["deno"],
+    why: "Deno has a set of its own: what its worker gives up is not told to the maker.",
   },
 ];
 
