@@ -28,7 +28,7 @@ import {
   tasksOf,
 } from "../../support/supervisor.ts";
 
-const limitMs = 120_000;
+const limitMs = 240_000;
 let folder: string;
 let dataDir: string;
 let database: TestDatabase;
@@ -242,7 +242,7 @@ test("200 tasks run while the file changes five times: each is done once, none f
   expect([keys.length, new Set(keys).size]).toEqual([200, 200]);
   expect(journal.filter(({ type }) => /failed|lost|retry|refused/.test(type))).toEqual([]);
   expect(await agent("COUNTER")).toMatchObject({ status: "running", health: "healthy" });
-}, 300_000);
+}, 600_000);
 
 function keyOf({ payload }: JournalEntry): string {
   return (payload as { task: string }).task;
