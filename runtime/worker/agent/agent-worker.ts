@@ -12,6 +12,7 @@ import { agentThreadMachine } from "../../../machines/agent-thread.ts";
 import { AgentError, toErrorRecord } from "../../../machines/error-code.ts";
 import { openCalls } from "../call/calls.ts";
 import { type Inspector, installInspector } from "../inspect/inspector.ts";
+import { ungrantedEnvLooksUnset } from "../permissions/guard-env.ts";
 import { openEventChannel } from "../remote/event-channel.ts";
 import { runAttempt } from "./attempt.ts";
 import type { WorkerServices } from "./attempt-context.ts";
@@ -131,4 +132,5 @@ function begin({ control, events, incarnation, pulse, inspector: seed }: WorkerS
   });
 }
 
+ungrantedEnvLooksUnset();
 globalThis.addEventListener("message", (event) => begin(event.data as WorkerSeed), { once: true });

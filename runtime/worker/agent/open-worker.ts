@@ -8,6 +8,7 @@ import { MessageChannel } from "node:worker_threads";
 import { toErrorRecord } from "../../../machines/error-code.ts";
 import type { PermissionSet } from "../../../machines/permissions.ts";
 import { type Calls, openCalls } from "../call/calls.ts";
+import { optionOf } from "../permissions/agent-permissions.ts";
 import { type EventFrame, openEventChannel } from "../remote/event-channel.ts";
 import { threadEntryUrl } from "../thread-url.ts";
 import type { Isolation, LoopFigures } from "../web/carrier.ts";
@@ -57,9 +58,9 @@ export function openWorker(rights: WorkerRights, ports: AgentPorts, agent = "SPA
   const worker = new Worker(threadEntryUrl(), {
     type: "module",
     name,
+    deno: { permissions: optionOf(permissions) },
     spectra: {
       isolation,
-      parentPermissions: permissions,
       env,
       heapLimitMb: heapMb,
       // What an agent prints must not tear the console's progress bars.

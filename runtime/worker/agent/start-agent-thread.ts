@@ -18,9 +18,8 @@ import type {
 import type { RunningChild } from "../../../actors/tree/child-spec.ts";
 import type { DatabaseTarget } from "../../../db/client.ts";
 import { AgentError, toErrorRecord } from "../../../machines/error-code.ts";
-import { allPermissions } from "../../../machines/permissions.ts";
 import { bounded } from "../call/calls.ts";
-import { withAgentCode } from "../web/carriers/deno-code.ts";
+import { permissionsOf } from "../permissions/agent-permissions.ts";
 import { runAttemptOver } from "./attempt-over.ts";
 import type { Death } from "./death.ts";
 import type { AgentPorts } from "./host-methods.ts";
@@ -73,17 +72,11 @@ export interface AgentThread extends RunningChild {
 }
 
 /** What is fixed for the life of the agent's worker; a spare must have been opened with the same. */
-export function rightsOf({
-  agent,
-  moduleUrl,
-  env,
-  unresponsiveMs,
-}: AgentThreadOptions): WorkerRights {
-  const isolation = agent.isolation ?? "thread";
-  const permissions = allPermissions;
+export function rightsOf(options: AgentThreadOptions): WorkerRights {
+  const { agent, env, unresponsiveMs } = options;
   return {
-    isolation,
-    permissions: isolation === "deno" ? withAgentCode(permissions, moduleUrl) : permissions,
+    isolation: agent.isolation ?? "thread",
+    permissions: permissionsOf(agent, options),
     heapMb: limitsOf(agent, unresponsiveMs).heapMb,
     env: grantedEnv(agent.permissions.env, env ?? {}),
   };
