@@ -120,10 +120,18 @@ async function startTree(options: NodeOptions, lock: DataDirLock): Promise<Runni
     url: node.parts.gateway.current().url,
     lost: lost.promise,
     stop: () => {
-      stopping ??= tree.stop().finally(() => lock.release());
+      stopping ??= stopTree(tree, lock);
       return stopping;
     },
   };
+}
+
+async function stopTree(tree: Supervisor, lock: DataDirLock): Promise<void> {
+  try {
+    await tree.stop();
+  } finally {
+    await lock.release();
+  }
 }
 
 async function createContext(

@@ -62,7 +62,7 @@ export interface TreeServices {
   /** Who lives where: links, monitors, and events that wait for a restart. */
   readonly directory?: Directory;
   /** Restarts that the whole tree may take; beyond them every supervisor gives up. */
-  readonly budget?: RestartBudget;
+  readonly budget?: RestartBudget | undefined;
   /** Keeps restarts over the death of the process. */
   readonly memory?: RestartMemory;
   /** Told of each supervisor's statechart, for inspection; the result is called when it has ended. */

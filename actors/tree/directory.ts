@@ -118,7 +118,8 @@ export function createDirectory(options: DirectoryOptions = {}): Directory {
     residents.delete(address);
     if (next === "restarts") awaiting(address);
     else leave(address);
-    for (const monitor of [...monitors.values()]) {
+    // Those that are deleted on the way do not disturb a Map's iteration.
+    for (const monitor of monitors.values()) {
       if (monitor.watcher === address) monitors.delete(monitor.ref);
       else if (monitor.target === address) tell(monitor, exit);
     }

@@ -16,10 +16,10 @@ export function agentsChild(node: NodeContext): ChildSpec {
   return {
     id: "agents",
     type: "supervisor",
-    start: ({ address, tree: { budget: _, ...tree } }) =>
+    start: ({ address, tree }) =>
       // Each agent has an intensity of its own and ends at it: there is no product to be bounded,
       // and agents that crash in a loop must not use up what restarts the database.
-      start(node, { address, tree }),
+      start(node, { address, tree: { ...tree, budget: undefined } }),
   };
 }
 
