@@ -6,12 +6,13 @@
 
 import type { AgentCard } from "../actors/define-agent.ts";
 import type { WorkflowDefinition } from "../actors/define-workflow.ts";
-import type { Clock, Log } from "../actors/ports.ts";
+import type { Clock, Incident, IncidentLog, Log } from "../actors/ports.ts";
 import type { Database } from "../db/database.ts";
 import { createViewRepo, type ViewRepo } from "../db/view-repo.ts";
+import type { JournalDraft } from "../machines/run-turn.ts";
 import { type ConnectionBudget, taskConnections } from "./connection-budget.ts";
 import type { EngineOptions } from "./engine/engine.ts";
-import { isTerminal } from "./engine/owned-run.ts";
+import { isTerminal, type OwnedRun } from "./engine/owned-run.ts";
 import type { LiveHub } from "./live-hub.ts";
 import type { Monitor } from "./monitor.ts";
 import type { QueueBackend } from "./queue/job-queue.ts";
@@ -41,6 +42,7 @@ export interface NodeWorkflowsOptions {
   readonly onFatal: EngineOptions["onFatal"];
   /** A run has ended, whichever way. */
   onFinished(workflowId: string): void;
+  readonly incidents: IncidentLog;
   readonly defaultInput: NonNullable<WorkflowServiceOptions["defaultInput"]>;
 }
 
@@ -49,6 +51,24 @@ export interface NodeWorkflows {
   readonly service: WorkflowsPort;
   readonly views: ViewRepo;
   stop(): Promise<void>;
+}
+
+/** Tasks that this turn has given up because threads died of them. */
+function poisonIncidents(run: OwnedRun, journal: readonly JournalDraft[]): Incident[] {
+  return journal.flatMap(({ type, payload }): Incident[] => {
+    const { task, attempt, code } = payload as { task?: string; attempt?: number; code?: string };
+    if (type !== "task.failed" || code !== "POISONED" || task === undefined) return [];
+    const error = run.state.tasks.get(task)?.error ?? null;
+    const planned = run.plan.tasks.get(task);
+    const address = `/root/agents/${planned?.agent ?? ""}`;
+    const detail = {
+      workflow: run.id,
+      task,
+      action: planned?.action ?? "",
+      attempt: attempt ?? 0,
+    };
+    return [{ address, incarnation: 0, kind: "poison", action: "quarantined", error, detail }];
+  });
 }
 
 /** What an action declares; 1 for an unknown one, which will be refused by its agent. */
@@ -98,6 +118,7 @@ export async function startNodeWorkflows(options: NodeWorkflowsOptions): Promise
         const task = liveTask(run, key, output, host.runner.progress(run.id, key));
         if (task !== undefined) live.emit(topics, { type: "task", workflowId: run.id, task });
       }
+      for (const incident of poisonIncidents(run, journal)) options.incidents.record(incident);
       for (const draft of journal) {
         live.emit(topics, { type: "journal", workflowId: run.id, entry: journalEntry(draft) });
       }

@@ -21,6 +21,7 @@ import type { ChildSpec } from "../actors/tree/child-spec.ts";
 import { type Supervisor, startSupervisor } from "../actors/tree/supervisor.ts";
 import { demo } from "../actors/workflows/demo.ts";
 import { phase1 } from "../actors/workflows/phase1/phase1.ts";
+import { createIncidentRepo } from "../db/incident-repo.ts";
 import { createDeferred } from "../machines/deferred.ts";
 import { AgentError } from "../machines/error-code.ts";
 import { acquireDataDirLock, type DataDirLock } from "../native/data-dir-lock.ts";
@@ -42,6 +43,7 @@ import { workflowsChild } from "./node/workflows.ts";
 import { readNodeId } from "./node-id.ts";
 import { createNodeSystem } from "./node-system.ts";
 import type { System } from "./system.ts";
+import { createIncidentLog } from "./worker/agent/incident-log.ts";
 
 const builtInWorkflows = [phase1, demo];
 
@@ -165,6 +167,12 @@ async function createContext(
     definitions: new Map(agentDefinitions.map((definition) => [definition.name, definition])),
     registered: new Map(builtInWorkflows.map((definition) => [definition.id, definition])),
     parts,
+    incidents: createIncidentLog({
+      repo: () => createIncidentRepo(parts.database.current().db),
+      node: nodeId,
+      clock,
+      log,
+    }),
     tree: { ...createNodeTree(nodeId, database, log), watch: inspection.local.watch },
     lose,
   };

@@ -65,7 +65,7 @@ function poolOptions(node: NodeContext): Omit<AgentsOptions, "definitions" | "on
       embeddedDatabase: config.databaseUrl === undefined,
       redisUrl: config.redisUrl,
     },
-    ports: { bus, coordination, log, inspection: node.inspection },
+    ports: { bus, coordination, log, incidents: node.incidents, inspection: node.inspection },
     clock,
     env: config.environment,
   };

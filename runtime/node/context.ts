@@ -18,6 +18,7 @@ import type { LiveHub } from "../live-hub.ts";
 import type { Monitor } from "../monitor.ts";
 import type { NodeWorkflows } from "../node-workflows.ts";
 import type { QueueBackend } from "../queue/job-queue.ts";
+import type { IncidentJournal } from "../worker/agent/incident-log.ts";
 import type { InspectionHub } from "../worker/inspect/hub.ts";
 import type { StatelyBridge } from "../worker/inspect/stately-bridge.ts";
 import type { ActorService } from "../worker/remote/actor-service.ts";
@@ -78,6 +79,8 @@ export interface NodeContext {
   /** Workflows that can be started by their id. */
   readonly registered: Map<string, WorkflowDefinition>;
   readonly parts: NodeParts;
+  /** What goes wrong with agents and their tasks. */
+  readonly incidents: IncidentJournal;
   readonly tree: NodeTree;
   /** The node cannot go on, for this reason. Only the first counts. */
   lose(error: Error): void;

@@ -38,6 +38,7 @@ async function start(node: NodeContext): Promise<RunningChild> {
     registered: node.registered,
     whyGone: (name) => (parts.folders.isUp() ? parts.folders.current().whyGone(name) : undefined),
     onFatal: (reason, cause) => node.lose(new Error(fatalMessage(reason, config), { cause })),
+    incidents: node.incidents,
     onFinished: (workflowId) => releaseReservations(node, workflowId),
     defaultInput: (workflow, input) => defaultInput(node, workflow, input),
   });

@@ -21,6 +21,7 @@ const events = {
   succeed: { type: "succeed", attempt: current },
   "fail, may repeat": { type: "fail", attempt: current, mayRepeat: true },
   "fail, may not repeat": { type: "fail", attempt: current, mayRepeat: false },
+  "fail, died": { type: "fail", attempt: current, mayRepeat: true, died: true },
   lose: { type: "lose", attempt: current },
   due: { type: "due", attempt: current },
   cancel: { type: "cancel" },
@@ -37,6 +38,7 @@ const table: Record<TaskStatus, Partial<Record<EventName, TaskStatus>>> = {
     start: "running",
     succeed: "succeeded",
     "fail, may repeat": "retrying",
+    "fail, died": "retrying",
     "fail, may not repeat": "failed",
     lose: "ready",
     cancel: "cancelled",
@@ -45,6 +47,7 @@ const table: Record<TaskStatus, Partial<Record<EventName, TaskStatus>>> = {
   running: {
     succeed: "succeeded",
     "fail, may repeat": "retrying",
+    "fail, died": "retrying",
     "fail, may not repeat": "failed",
     lose: "ready",
     cancel: "cancelled",

@@ -4,7 +4,13 @@
  * @module
  */
 
-import type { AgentCall, AgentCallHooks, AgentState, Progress } from "../../actors/ports.ts";
+import type {
+  AgentCall,
+  AgentCallHooks,
+  AgentState,
+  IncidentLog,
+  Progress,
+} from "../../actors/ports.ts";
 import { AgentError, type Json } from "../../machines/error-code.ts";
 import {
   type AgentsHandle,
@@ -31,7 +37,7 @@ export function testAgentUrl(file: string): string {
 /** Backoff starts at 10 ms. */
 export async function startTestPool(
   databaseUrl: string,
-  options: Partial<AgentsOptions> = {},
+  { incidents, ...options }: Partial<AgentsOptions> & { incidents?: IncidentLog } = {},
 ): Promise<TestPool> {
   const logged: TestPool["logged"] = [];
   const states: AgentState[] = [];
@@ -71,6 +77,7 @@ export async function startTestPool(
         release: refuse,
         vote: refuse,
       },
+      ...(incidents === undefined ? {} : { incidents }),
       log: { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") },
     },
     clock,

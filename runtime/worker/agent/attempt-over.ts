@@ -61,7 +61,7 @@ function watchAttempt(
 ): ProgressWatch | undefined {
   const timeoutMs = agent.capabilities[call.action]?.progressTimeoutMs;
   if (timeoutMs === undefined) return undefined;
-  return watchProgress(timeoutMs, opened.figures, () => {
+  return watchProgress(timeoutMs, opened, () => {
     const message = `Cannot go on with ${call.agent}.${call.action}: it gave no sign of progress for ${timeoutMs} ms`;
     hang.abort(new AgentError("PROGRESS_TIMEOUT", message, { retryable: true }));
   });

@@ -99,15 +99,18 @@ export interface ProgressWatch {
 /** Calls `onHang` once, when the attempt gave no sign for `timeoutMs` while its worker did nothing. */
 export function watchProgress(
   timeoutMs: number,
-  figures: () => LoopFigures,
+  { figures, pulse }: Pick<LivenessOptions, "figures" | "pulse">,
   onHang: () => void,
 ): ProgressWatch {
   let touched = false;
   let cpuMs = figures().cpuMs;
+  let beats = pulse();
   const timer = setInterval(() => {
     const before = cpuMs;
     cpuMs = figures().cpuMs;
-    const isBusy = cpuMs - before > timeoutMs * busyShare;
+    // A blocked loop sends no heartbeat, but counts it.
+    const isBusy = cpuMs - before > timeoutMs * busyShare || pulse() !== beats;
+    beats = pulse();
     if (!touched && !isBusy) {
       clearInterval(timer);
       onHang();
