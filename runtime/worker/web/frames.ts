@@ -22,6 +22,8 @@ export type ParentFrame =
       /** They are those of its maker, who loses what the worker gives up. */
       readonly shared: boolean;
     }
+  /** End now. */
+  | { readonly type: "exit" }
   | MessageFrame;
 
 /** From worker to parent. `figures` only where there is no shared memory. */

@@ -25,6 +25,7 @@ export function enterScope(endpoint: ScopeEndpoint): void {
   endpoint.listen(
     (frame) => {
       if (frame.type === "message") inbox.put(frame);
+      else if (frame.type === "exit") endpoint.exit(1);
       else void load(frame, endpoint, inbox);
     },
     (error) => inbox.put({ error }),

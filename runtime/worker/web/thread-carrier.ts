@@ -22,6 +22,9 @@ import type { ParentFrame, ScopeFrame } from "./frames.ts";
 import { meterBytes, readFigures } from "./meter.ts";
 import { portsOf } from "./transfer.ts";
 
+/** For how long a thread that is to end may do so by itself, before it is interrupted. */
+const selfExitMs = 20;
+
 /** `workerData` of a thread. */
 export interface ThreadSeed {
   readonly frames: MessagePort;
@@ -52,7 +55,11 @@ export function openThread(options: CarrierOptions, listener: CarrierListener): 
     },
     terminate: () => {
       life.silence();
-      void worker.terminate();
+      // Node 24 and 26 may crash when a thread is interrupted at the end of a top-level await, so
+      // one whose loop turns ends itself.
+      port1.postMessage({ type: "exit" } satisfies ParentFrame);
+      const timer = setTimeout(() => void worker.terminate(), selfExitMs);
+      void gone.promise.then(() => clearTimeout(timer));
       return gone.promise;
     },
     ref: () => worker.ref(),
