@@ -34,8 +34,6 @@ export const sysKinds = [
   "username",
 ] as const;
 
-export type SysKind = (typeof sysKinds)[number];
-
 /** What a list item means outside of the list itself. */
 export interface ItemContext {
   /** Absolute directory that relative paths are resolved against. Default `/`. */

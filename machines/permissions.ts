@@ -261,18 +261,13 @@ function readItem(name: PermissionName, item: unknown): string {
 
 /** The value in serde's words. */
 function describe(value: unknown): string {
-  switch (typeof value) {
-    case "string":
-      return `invalid value: string ${JSON.stringify(value)}`;
-    case "boolean":
-      return `invalid type: boolean \`${value}\``;
-    case "number":
-      return Number.isInteger(value)
-        ? `invalid type: integer \`${value}\``
-        : `invalid type: floating point \`${value}\``;
-    case "object":
-      return `invalid type: ${value === null ? "null" : Array.isArray(value) ? "sequence" : "map"}`;
-    default:
-      return `invalid type: ${typeof value}`;
+  if (typeof value === "string") return `invalid value: string ${JSON.stringify(value)}`;
+  if (typeof value === "boolean") return `invalid type: boolean \`${value}\``;
+  if (typeof value === "number") {
+    const kind = Number.isInteger(value) ? "integer" : "floating point";
+    return `invalid type: ${kind} \`${value}\``;
   }
+  if (typeof value !== "object") return `invalid type: ${typeof value}`;
+  if (value === null) return "invalid type: null";
+  return `invalid type: ${Array.isArray(value) ? "sequence" : "map"}`;
 }

@@ -85,7 +85,7 @@ function poll(read: () => Promise<void>, everyMs: number): () => void {
       // A server that is away is told of by the connection; what else it refuses is tried again.
       if (!(error instanceof ApiError)) throw error;
     } finally {
-      if (!ended) timer = setTimeout(round, everyMs);
+      if (!ended) timer = setTimeout(() => void round(), everyMs);
     }
   };
   void round();

@@ -223,7 +223,7 @@ function createServed(method: string): Served {
 
 function closeAll(transfer: readonly Movable[]): void {
   for (const one of transfer) {
-    if ("close" in one && typeof one.close === "function") one.close();
+    if ("close" in one && typeof one.close === "function") void one.close();
   }
 }
 

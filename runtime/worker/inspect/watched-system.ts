@@ -247,6 +247,9 @@ export function watchSystem(options: WatchOptions): WatchedSystem {
           const { event, snapshot } = heard as unknown as HeardSnapshot;
           return heardSnapshot(session, event, snapshot);
         }
+        case "@xstate.transition":
+          // The same again, whole: the parts above have told it.
+          return;
       }
     },
     settle: () => {

@@ -87,7 +87,7 @@ function filledIn(
 function placeOf(item: string, host: HostFacts, database: DatabaseTarget): readonly string[] {
   const match = /^<(\w+)>(\/.*)?$/.exec(item);
   if (match === null) return [item];
-  const [, place, below = ""] = match;
+  const [, place = "", below = ""] = match;
   switch (place) {
     case "data":
       return [`${host.dataDir}${below}`];

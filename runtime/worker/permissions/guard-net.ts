@@ -78,14 +78,16 @@ interface ConnectOptions {
 const isObject = (value: unknown): value is ConnectOptions =>
   typeof value === "object" && value !== null;
 
+/** Node takes nothing but a string as the path of a socket, and no path beside a port. */
+function unixPath({ path, port }: ConnectOptions): string | undefined {
+  return typeof path === "string" && port === undefined ? `unix:${path}` : undefined;
+}
+
 /** Of `(options)`, `(port, host)`, `(path)`, and of the array that Node makes of these for itself. */
 function connectTarget(args: readonly unknown[]): string {
   const [first, second] = Array.isArray(args[0]) ? (args[0] as unknown[]) : args;
   if (isObject(first)) {
-    if (first.path !== undefined && first.path !== null && first.port === undefined) {
-      return `unix:${String(first.path)}`;
-    }
-    return hostPort(first.host ?? "localhost", first.port);
+    return unixPath(first) ?? hostPort(first.host ?? "localhost", first.port);
   }
   if (typeof first === "string" && !/^\d+$/.test(first)) return `unix:${first}`;
   return hostPort(typeof second === "string" ? second : "localhost", first);
@@ -94,8 +96,7 @@ function connectTarget(args: readonly unknown[]): string {
 function listenTarget(args: readonly unknown[]): string {
   const [first, second] = Array.isArray(args[0]) ? (args[0] as unknown[]) : args;
   if (isObject(first)) {
-    if (first.path !== undefined && first.port === undefined) return `unix:${String(first.path)}`;
-    return hostPort(first.host ?? "0.0.0.0", first.port ?? 0);
+    return unixPath(first) ?? hostPort(first.host ?? "0.0.0.0", first.port ?? 0);
   }
   if (typeof first === "string" && !/^\d+$/.test(first)) return `unix:${first}`;
   return hostPort(

@@ -18,4 +18,3 @@ export function runSuite(
   target: Target,
   rows?: readonly number[],
 ): Promise<ReadonlyMap<number, RowResult>>;
-export function hasDeno(): boolean;

@@ -6,7 +6,6 @@
  */
 
 import { spawn } from "node:child_process";
-import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { cases } from "./cases/index.mjs";
@@ -92,14 +91,4 @@ function commandOf({ runtime, isolation, node = process.execPath }, rows) {
     [...flags, here("./run-cases.mjs"), JSON.stringify(setting)],
     { ...env, SPECTRA_CONFORMANCE: JSON.stringify({ isolation }) },
   ];
-}
-
-/** Whether Deno is installed here: it is a development dependency. */
-export function hasDeno() {
-  try {
-    createRequire(import.meta.url).resolve("deno/package.json");
-    return true;
-  } catch {
-    return false;
-  }
 }
