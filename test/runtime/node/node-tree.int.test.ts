@@ -66,6 +66,7 @@ test("every box of the node is a child of the one tree", async () => {
     "/root/infrastructure",
     "/root/bus",
     "/root/agents",
+    "/root/actors",
     "/root/monitor",
     "/root/workflows",
     "/root/gateway",
@@ -84,7 +85,7 @@ test("a server that is killed comes back in place: nothing else restarts", async
   await soon(async () => (await postgres())?.status, wholeNodeMs).toBe("running");
   expect(await postgres()).toMatchObject({ restarts: 1, lastError: { code: "POSTGRES_EXITED" } });
   const status = await soonStatus();
-  expect(status.tree.children.map(({ restarts }) => restarts)).toEqual([0, 0, 0, 0, 0, 0]);
+  expect(status.tree.children.filter(({ restarts }) => restarts > 0)).toEqual([]);
 }, 180_000);
 
 /** The pool needs a moment to notice. */
@@ -116,7 +117,7 @@ test("a server that cannot come back takes everything above it along, and all st
   await writeFile(file, version);
   await soon(async () => (await child("infrastructure"))?.restarts, wholeNodeMs).toBeGreaterThan(0);
   const { tree } = await soonStatus();
-  expect(tree.children.map(({ status }) => status)).toEqual(Array(6).fill("running"));
+  expect(tree.children.filter(({ status }) => status !== "running")).toEqual([]);
   // The new parts work together.
   const run = await node.post<WorkflowView>("/workflows", { workflow: "demo" });
   const state = async () => (await node.get<WorkflowView>(`/workflows/${run.id}`)).status;
