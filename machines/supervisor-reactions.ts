@@ -37,10 +37,12 @@ import {
   withinPeriod,
 } from "./restart-policy.ts";
 
+/** The first restart is at once, as in OTP: who crashed once is rather unlucky than ill. */
 export interface Backoff {
+  /** Before the second restart in a row; doubles from there. */
   readonly initialMs: number;
   readonly maxMs: number;
-  /** A child that ran this long starts again from `initialMs`. Default: the intensity's period. */
+  /** A child that ran this long is restarted at once again. Default: the intensity's period. */
   readonly resetAfterMs?: number;
 }
 
@@ -48,7 +50,7 @@ export interface SupervisorInput {
   readonly strategy: Strategy;
   readonly intensity: Intensity;
   readonly autoShutdown: AutoShutdown;
-  /** Delay before restart number n in a row of one child. */
+  /** Delay before a further restart in a row of one child. */
   readonly backoff: Backoff;
   readonly startMode: StartMode;
   /** What a child that cannot start at first means: the supervisor fails (OTP), or the child has exited. */
@@ -251,13 +253,17 @@ function restart(
   const upMs = row.upSinceMs === null ? 0 : event.nowMs - row.upSinceMs;
   const isHealthy = upMs >= (backoff.resetAfterMs ?? intensity.periodMs);
   const streak = isHealthy ? 1 : row.streak + 1;
-  const { initialMs, maxMs } = backoff;
-  const ms = backoffDelayMs({ kind: "exponential", initialMs, maxMs }, streak, event.random);
   return {
     change: { table: restartGroup(table, row.id, strategy, streak), restartsMs },
-    delay: { id: row.id, ms },
+    delay: { id: row.id, ms: restartDelayMs(backoff, streak, event.random) },
     charges: true,
   };
+}
+
+/** @param streak Restarts in a row, with this one. */
+function restartDelayMs({ initialMs, maxMs }: Backoff, streak: number, random: number): number {
+  if (streak === 1) return 0;
+  return backoffDelayMs({ kind: "exponential", initialMs, maxMs }, streak - 1, random);
 }
 
 const giveUpCodes = {

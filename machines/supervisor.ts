@@ -5,7 +5,7 @@
  *        └────a start failed, or supervisor.stop───────────────────────────────▲           └▶ failed
  *
  * Decides only: its effects are provided by `actors/tree/supervisor.ts`.
- * Source: Erlang/OTP `supervisor`; the delay between restarts is ours (OTP has none).
+ * Source: Erlang/OTP `supervisor`; the delay from the second restart on is ours (OTP has none).
  *
  * @module
  */

@@ -49,7 +49,7 @@ export interface SupervisorOptions {
   readonly tree?: TreeServices;
   /** Default 5 restarts in 60 s; OTP's is `OTP_INTENSITY`. */
   readonly intensity?: Intensity;
-  /** Delay before a restart, doubling until a healthy time. Default 50 ms to 5 s, up to half of it random. */
+  /** The first restart is at once; then 50 ms, doubling to 5 s until a healthy time, up to half of it random. */
   readonly backoff?: Backoff;
   /** Default `ordered`: each child starts when the one before it is ready; stop in reverse. */
   readonly startMode?: "ordered" | "parallel";

@@ -29,7 +29,7 @@ import type { AgentPorts } from "./host-methods.ts";
 import { type Env, openWorker } from "./open-worker.ts";
 import { createSpares, type Spares } from "./spares.ts";
 
-/** With the backoff below, an agent that cannot live gives up after about 20 s. */
+/** With the backoff below, an agent that cannot live gives up after about 15 s. */
 const defaultIntensity: Intensity = { maxRestarts: 10, periodMs: 60_000 };
 const defaultBackoff = { initialMs: 50, maxMs: 5_000 };
 /** Each takes the memory of an idle thread; see `docs/benchmarks.md`. */

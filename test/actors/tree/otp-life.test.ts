@@ -320,12 +320,15 @@ describe("auto_shutdown", () => {
 });
 
 describe("ours", () => {
-  test("backoff doubles while a child keeps crashing, and starts anew after a healthy time", async () => {
+  test("the first restart is at once; backoff doubles while a child keeps crashing, and starts anew after a healthy time", async () => {
     const n = nursery();
     const supervisor = await n.supervise([n.spec("a")], {
       intensity: { maxRestarts: 10, periodMs: 100_000 },
       backoff: { initialMs: 100, maxMs: 300, resetAfterMs: 5_000 },
     });
+    await n.exit("a");
+    await n.pass(0);
+    expect(statuses(supervisor)).toEqual(["a running"]);
     for (const delay of [100, 200, 300, 300]) {
       await n.exit("a");
       await n.pass(delay - 1);
@@ -335,7 +338,7 @@ describe("ours", () => {
     }
     await n.pass(5_000);
     await n.exit("a");
-    await n.pass(100);
+    await n.pass(0);
     expect(statuses(supervisor)).toEqual(["a running"]);
     await supervisor.stop();
   });

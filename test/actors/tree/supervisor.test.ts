@@ -74,13 +74,19 @@ test("startSupervisor() starts in order and stops in reverse", async () => {
   expect(await supervisor.exited).toEqual({ type: "normal" });
 });
 
-test("startSupervisor() restarts a crashed child after its backoff and shows it in its view", async () => {
+test("startSupervisor() restarts a crashed child, first at once and then after its backoff, and shows it in its view", async () => {
   const { child, start, diary, crash, timers } = nursery();
-  const supervisor = await start([child("a"), child("b")]);
+  const intensity = { maxRestarts: 2, periodMs: 1_000 };
+  const supervisor = await start([child("a"), child("b")], { intensity });
   diary();
   crash("a");
   await settle();
-  expect(supervisor.view().children[0]).toMatchObject({ id: "a", status: "backoff", restarts: 1 });
+  timers.increment(0);
+  await settle();
+  expect(diary()).toEqual(["start a"]);
+  crash("a");
+  await settle();
+  expect(supervisor.view().children[0]).toMatchObject({ id: "a", status: "backoff", restarts: 2 });
   timers.increment(99);
   expect(diary()).toEqual([]);
   timers.increment(1);
@@ -91,13 +97,13 @@ test("startSupervisor() restarts a crashed child after its backoff and shows it 
     address: "/root",
     kind: "supervisor",
     strategy: "one_for_one",
-    intensity: { maxRestarts: 1, periodMs: 1_000 },
+    intensity,
     status: "running",
-    restarts: 1,
+    restarts: 2,
     lastError: null,
   });
   expect(supervisor.view().children).toMatchObject([
-    { address: "/root/a", restart: "permanent", restarts: 1, lastError: { message: "a crashed" } },
+    { address: "/root/a", restart: "permanent", restarts: 2, lastError: { message: "a crashed" } },
     { address: "/root/b", kind: "worker", status: "running", restarts: 0, lastError: null },
   ]);
   await supervisor.stop();
