@@ -142,7 +142,7 @@ describe("supervisor refuses to start", () => {
     );
     await check([...dir, "--archive", `sqlite:${wrong}`], {
       code: 1,
-      says: [/not a database|ARCHIVE_NOT_A_DATABASE/],
+      says: [/Cannot read ".*wrong\.sqlite" as a SQLite database/],
     });
   });
 });

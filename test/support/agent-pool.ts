@@ -29,9 +29,12 @@ export interface TestPool {
   readonly published: { topic: string; body: Json }[];
 }
 
+/** This file is also compiled, for the benches. */
+const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
+
 /** Module of a file in `test/support/agents/`, compiled. */
 export function testAgentUrl(file: string): string {
-  return compiledUrl(new URL(`./agents/${file}.ts`, import.meta.url));
+  return compiledUrl(new URL(`./agents/${file}.${extension}`, import.meta.url));
 }
 
 /** Backoff starts at 10 ms. */

@@ -31,7 +31,7 @@ import { createSpares, type Spares } from "./spares.ts";
 
 /** With the backoff below, an agent that cannot live gives up after about 15 s. */
 const defaultIntensity: Intensity = { maxRestarts: 10, periodMs: 60_000 };
-const defaultBackoff = { initialMs: 50, maxMs: 5_000 };
+export const defaultBackoff = { initialMs: 50, maxMs: 5_000 };
 /** Each takes the memory of an idle thread; see `docs/benchmarks.md`. */
 const defaultSpares = 1;
 const defaultDrainTimeoutMs = 600_000;

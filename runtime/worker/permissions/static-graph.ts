@@ -5,9 +5,13 @@
  */
 
 import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { buildSync, type Metafile } from "esbuild";
+import type { Metafile } from "esbuild";
+
+/** Most workers never ask: each thread would load it at its start. */
+const loadEsbuild = (): typeof import("esbuild") => createRequire(import.meta.url)("esbuild");
 
 /**
  * Files that a worker must be able to read to load its root module: the module, what it imports
@@ -26,7 +30,7 @@ export function staticGraph(rootUrl: string): readonly string[] {
 function imported(root: string): string[] {
   if (!existsSync(root)) return [];
   try {
-    const { metafile } = buildSync({
+    const { metafile } = loadEsbuild().buildSync({
       entryPoints: [root],
       bundle: true,
       metafile: true,

@@ -7,6 +7,10 @@
 import { z } from "zod";
 import { type AgentDefinition, capability, defineAgent } from "../../../actors/define-agent.ts";
 
+/** Of all of them: 200 agents in one module are no reason to build 200 equal schemas. */
+const number = z.object({ n: z.number() });
+const nothing = z.object({});
+
 function member(name: string): AgentDefinition {
   return defineAgent({
     name,
@@ -20,15 +24,15 @@ function member(name: string): AgentDefinition {
     capabilities: {
       echo: capability({
         description: "Returns its number.",
-        input: z.object({ n: z.number() }),
-        output: z.object({ n: z.number() }),
+        input: number,
+        output: number,
         connections: 0,
         run: async (_ctx, { n }) => ({ n }),
       }),
       wait: capability({
         description: "Waits until it is aborted.",
-        input: z.object({}),
-        output: z.object({}),
+        input: nothing,
+        output: nothing,
         connections: 0,
         run: (ctx) =>
           new Promise((_resolve, reject) => {
@@ -37,8 +41,8 @@ function member(name: string): AgentDefinition {
       }),
       spin: capability({
         description: "Blocks its loop for ever.",
-        input: z.object({}),
-        output: z.object({}),
+        input: nothing,
+        output: nothing,
         connections: 0,
         run: async () => {
           for (;;) Math.sqrt(2);
