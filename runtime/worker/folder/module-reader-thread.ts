@@ -14,7 +14,10 @@ import {
   defineAgent,
 } from "../../../actors/define-agent.ts";
 import type { Json } from "../../../machines/error-code.ts";
+import { noPermissions } from "../../../machines/permissions.ts";
 import { definitionsIn } from "../agent/load-agent.ts";
+import { ungrantedEnvLooksUnset } from "../permissions/guard-env.ts";
+import { installGuards } from "../permissions/guards.ts";
 import type { ModuleContents, ReaderData, ReaderFrame } from "./module-reader.ts";
 
 function post(frame: ReaderFrame): void {
@@ -82,6 +85,9 @@ process.exit = (code) => {
   fail(new Error(`it called process.exit(${code ?? ""}) while it was loaded`));
   return exit(code);
 };
+// Packages look at variables when they are loaded, and take none for an answer.
+ungrantedEnvLooksUnset();
+installGuards({ permissions: () => noPermissions });
 try {
   const contents = await contentsOf((workerData as ReaderData).moduleUrl);
   post({ type: "read", contents });

@@ -1,12 +1,15 @@
 /**
  * Looks at a module of unknown code in a thread that is thrown away, so that one that loops, exits,
- * throws or takes all memory while it is loaded hurts nobody.
+ * throws or takes all memory while it is loaded hurts nobody. The thread holds no permission but to read code:
+ * what a definition grants is for its actions, not for the top of its module.
  *
  * @module
  */
 
 import { Worker } from "node:worker_threads";
 import type { AgentCard } from "../../../actors/define-agent.ts";
+import { noPermissions } from "../../../machines/permissions.ts";
+import { codeRootsOf, threadExecArgv } from "../permissions/exec-argv.ts";
 import { compiledUrl } from "../thread-url.ts";
 
 /** Loading is importing packages and calling `defineAgent`; also on a busy machine that is less. */
@@ -50,7 +53,7 @@ export async function readModule(
   const worker = new Worker(new URL(entry), {
     workerData: { moduleUrl } satisfies ReaderData,
     env: {},
-    execArgv: [],
+    execArgv: threadExecArgv(noPermissions, codeRootsOf(moduleUrl, noPermissions)),
     resourceLimits: { maxOldGenerationSizeMb: heapMb, maxYoungGenerationSizeMb: 32 },
     // Nobody reads what it prints: a module is looked at more often than it runs.
     stdout: true,

@@ -190,6 +190,19 @@ describe("a module that is broken is one line that names the place", () => {
     await expect(loading).rejects.toThrow(/bad\.ts: it was not loaded within 1000 ms/);
   });
 
+  test.each([
+    ["a program", 'import { execSync } from "node:child_process";\nexecSync("id > MARK");'],
+    ["a file", 'import { writeFileSync } from "node:fs";\nwriteFileSync("MARK", "x");'],
+    ["the folder above", 'import { readdirSync } from "node:fs";\nreaddirSync("MARK/..");'],
+    ["a thread", 'import { Worker } from "node:worker_threads";\nnew Worker("", { eval: true });'],
+    ["an end of the node", 'import { pid } from "node:process";\nprocess.kill(pid);'],
+  ])("%s at its top is refused, by its line", async (_, text) => {
+    const mark = join(folder, "mark");
+    const loading = load(put("bad.ts", text.replace("MARK", mark)));
+    await expect(loading).rejects.toThrow(/bad\.ts:2:\d+: (?:.*restricted|Requires run access)/i);
+    expect(existsSync(mark)).toBe(false);
+  });
+
   test("taking the heap ends the look, not the process", async () => {
     const text = "const all: string[][] = [];\nfor (;;) all.push(new Array(10_000).fill('x'));";
     const loading = load(put("bad.ts", text), { heapMb: 64, deadlineMs: 60_000 });
