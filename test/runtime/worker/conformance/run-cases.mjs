@@ -1,7 +1,7 @@
 /**
  * Runs cases in this process, Deno or Node, and prints a line of JSON before and after each.
  *
- *     deno run … run-cases.mjs '{"runtime":"deno","rows":[1,2]}'
+ *     deno run … run-cases.mjs '{"runtime":"deno","rows":[1,2],"caseLimitMs":90000,"waitLimitMs":60000}'
  *     node --import node-globals.mjs run-cases.mjs '{"runtime":"node","isolation":"thread",…}'
  *
  * @module
@@ -10,10 +10,8 @@
 import { cases } from "./cases/index.mjs";
 import { createTools, within } from "./tools.mjs";
 
-/** A case that does not end is one that fails. */
-const caseLimitMs = 30_000;
-
-const { rows, ...setting } = JSON.parse(process.argv[2]);
+/** A case that does not end within `caseLimitMs` is one that fails. */
+const { rows, caseLimitMs, ...setting } = JSON.parse(process.argv[2]);
 const environment = { PATH: process.env.PATH, HOME: process.env.HOME, TMPDIR: process.env.TMPDIR };
 for (const name of Object.keys(environment)) {
   if (environment[name] === undefined) delete environment[name];

@@ -17,4 +17,5 @@ export const denoBin: string;
 export function runSuite(
   target: Target,
   rows?: readonly number[],
+  divergent?: readonly number[],
 ): Promise<ReadonlyMap<number, RowResult>>;

@@ -12,9 +12,6 @@ import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { inspect, isDeepStrictEqual } from "node:util";
 
-/** How long one awaited thing may take on a busy machine. */
-const limitMs = 20_000;
-
 export function equal(seen, expected, what = "value") {
   if (!isDeepStrictEqual(seen, expected)) {
     throw new Error(`${what}: saw ${inspect(seen)}, expected ${inspect(expected)}`);
@@ -43,7 +40,7 @@ export function throws(action, name, part = "") {
   throw new Error(`nothing was thrown, expected ${name} ${part}`);
 }
 
-export function within(promise, what, ms = limitMs) {
+export function within(promise, what, ms) {
   let timer;
   const late = new Promise((_, reject) => {
     timer = setTimeout(() => reject(new Error(`no ${what} within ${ms} ms`)), ms);
@@ -72,8 +69,11 @@ function watched() {
   };
 }
 
-/** @param runtime `deno` (the real one) or `node`; `isolation` says where Node's workers run. */
-export function createTools({ runtime, isolation, preludeUrl, environment }) {
+/**
+ * @param runtime `deno` (the real one) or `node`; `isolation` says where Node's workers run.
+ * @param waitLimitMs how long one awaited thing may take.
+ */
+export function createTools({ runtime, isolation, preludeUrl, environment, waitLimitMs }) {
   let folder;
   const workers = [];
   const servers = [];
@@ -114,7 +114,7 @@ export function createTools({ runtime, isolation, preludeUrl, environment }) {
       }
       return messages.shift();
     });
-    const event = () => within(nextEvent(), "message");
+    const event = () => within(nextEvent(), "message", waitLimitMs);
     return {
       worker,
       messages,
@@ -125,6 +125,7 @@ export function createTools({ runtime, isolation, preludeUrl, environment }) {
         within(
           inbox.until(() => errors.shift()),
           "error event",
+          waitLimitMs,
         ),
       ask: async (data, transfer) => {
         worker.postMessage(data, transfer);
@@ -157,7 +158,7 @@ export function createTools({ runtime, isolation, preludeUrl, environment }) {
     const [command, args, env] = commandOf(path, options);
     const run = runtime === "deno" ? runByDeno : runByNode;
     const { ended, kill } = run(command, args, cwd, { ...environment, ...options.env, ...env });
-    const bounded = within(ended, "end of a program", options.limitMs ?? limitMs);
+    const bounded = within(ended, "end of a program", options.limitMs ?? waitLimitMs);
     return bounded.finally(kill);
   }
 

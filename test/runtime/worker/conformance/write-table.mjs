@@ -43,8 +43,9 @@ const runners = [
 const columns = await Promise.all(runners.map(run));
 
 async function run(runner) {
-  const results = await runSuite(runner.target);
   const excused = divergencesOf(runner.name, runner.major);
+  const rows = cases.map(([row]) => row);
+  const results = await runSuite(runner.target, rows, [...excused.keys()]);
   const passed = [...results.values()].filter((result) => result.passed).length;
   for (const [row, result] of results) {
     if (!result.passed && !excused.has(row)) {
