@@ -8,8 +8,8 @@
  */
 
 import type { AgentCard } from "../../actors/define-agent.ts";
-import type { AgentState, Log } from "../../actors/ports.ts";
-import { toErrorRecord } from "../../machines/error-code.ts";
+import type { AgentOutcome, AgentState, Log } from "../../actors/ports.ts";
+import { AgentError, toErrorRecord } from "../../machines/error-code.ts";
 import type { AgentsHandle } from "../worker/agent/agent-pool.ts";
 
 /** Longest time limit that a task can have: attempts on old code end by their own limits before. */
@@ -49,12 +49,25 @@ export function createOpenPool(options: OpenPoolOptions): OpenPool {
   const members = new Map<string, Member>();
   /** Everything of ours that runs, also what is being started or ends its last attempts. */
   const alive = new Set<AgentsHandle>();
+  /** Agents that were here: their code is gone, or going. */
+  const removed = new Set<string>();
   let stopping = false;
   const poolOf = (name: string): AgentsHandle => members.get(name)?.pool ?? builtIn;
   const end = async (pool: AgentsHandle): Promise<void> => {
     await pool.stop();
     alive.delete(pool);
   };
+
+  const run =
+    (operation: "run" | "compensate"): AgentsHandle["run"] =>
+    async (call, hooks) => {
+      const { agent } = call;
+      if (removed.has(agent)) return gone(agent);
+      const outcome = await poolOf(agent)[operation](call, hooks);
+      const hasBegun = outcome.type === "succeeded" || outcome.error.code !== "AGENT_UNAVAILABLE";
+      // It waited for a thread when its agent was removed.
+      return removed.has(agent) && !hasBegun ? gone(agent) : outcome;
+    };
 
   async function startMember(card: AgentCard, moduleUrl: string): Promise<Member> {
     const member: { pool?: AgentsHandle } = {};
@@ -101,8 +114,8 @@ export function createOpenPool(options: OpenPoolOptions): OpenPool {
       ...[...members.values()].flatMap(({ pool }) => pool.states()),
     ],
     state: (name) => poolOf(name).state(name),
-    run: (call, hooks) => poolOf(call.agent).run(call, hooks),
-    compensate: (call, hooks) => poolOf(call.agent).compensate(call, hooks),
+    run: run("run"),
+    compensate: run("compensate"),
     restart: (name) => poolOf(name).restart(name),
     killThread: (name) => poolOf(name).killThread(name),
     drain: (name, timeoutMs) => poolOf(name).drain(name, timeoutMs),
@@ -116,6 +129,7 @@ export function createOpenPool(options: OpenPoolOptions): OpenPool {
       // Who paused the agent did not mean only its code of that time.
       if (old?.pool.state(name)?.status === "paused") member.pool.pause(name);
       members.set(name, member);
+      removed.delete(name);
       const state = member.pool.state(name);
       if (state !== undefined) options.onChange(state);
       if (old !== undefined) void retire(name, old.pool);
@@ -123,6 +137,7 @@ export function createOpenPool(options: OpenPoolOptions): OpenPool {
     removeAgent: async (name) => {
       const member = members.get(name);
       if (member === undefined) return;
+      removed.add(name);
       await retire(name, member.pool);
       members.delete(name);
     },
@@ -132,4 +147,11 @@ export function createOpenPool(options: OpenPoolOptions): OpenPool {
       await builtIn.stop();
     },
   };
+}
+
+/** Nothing has begun: the task waits for the agent, rather than use up its attempts. */
+function gone(name: string): AgentOutcome {
+  const message = `Cannot run on ${name}: no module of the folders defines it any more; restore its file, or cancel the task`;
+  const error = new AgentError("AGENT_GONE", message, { retryable: true });
+  return { type: "failed", error: toErrorRecord(error) };
 }

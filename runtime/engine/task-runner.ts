@@ -105,6 +105,12 @@ export function createTaskRunner(options: TaskRunnerOptions): TaskRunner {
     }
   }
 
+  async function postLost(key: AttemptKey, reason: string): Promise<void> {
+    const { workflowId, taskKey, attempt } = key;
+    const event = { type: "task.lost", taskKey, attempt, reason, by: incarnation };
+    await post(workflowId, event, `${idOf(key)}/lost`);
+  }
+
   async function execute(
     key: AttemptKey,
     row: AttemptRow,
@@ -191,17 +197,12 @@ export function createTaskRunner(options: TaskRunnerOptions): TaskRunner {
     progress.delete(`${workflowId}/${taskKey}`);
     await started;
     if (outcome.type === "failed" && signal.aborted) {
-      if (signal.reason === "shutdown") {
-        const event = {
-          type: "task.lost",
-          taskKey,
-          attempt,
-          reason: "node stopped",
-          by: incarnation,
-        };
-        await post(workflowId, event, `${id}/lost`);
-      }
+      if (signal.reason === "shutdown") await postLost(key, "node stopped");
       return;
+    }
+    // Nothing of it has run: it waits for its agent, and no attempt is used up.
+    if (outcome.type === "failed" && outcome.error.code === "AGENT_GONE") {
+      return await postLost(key, outcome.error.message);
     }
     const event = {
       type: "task.finished",
@@ -229,16 +230,7 @@ export function createTaskRunner(options: TaskRunnerOptions): TaskRunner {
     if (stopping || row === undefined || !isCurrent || begun.has(id)) return;
     if (row.status === "running") {
       if (row.node === incarnation) return;
-      const reason = `its queue lock lapsed on node ${row.node}`;
-      const event = {
-        type: "task.lost",
-        taskKey: job.taskKey,
-        attempt: job.attempt,
-        reason,
-        by: incarnation,
-      };
-      await post(job.workflowId, event, `${id}/lost`);
-      return;
+      return await postLost(key, `its queue lock lapsed on node ${row.node}`);
     }
     if (!(await attempts.claim(key, incarnation)) || begun.has(id)) return;
     remember(id);

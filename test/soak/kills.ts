@@ -5,7 +5,10 @@
  * @module
  */
 
+import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
+import v8 from "node:v8";
+import { MessageChannel, MessagePort, Worker } from "node:worker_threads";
 import { callOf, recordHooks, startTestPool, testAgentUrl } from "../support/agent-pool.ts";
 import { crowd } from "../support/agents/crowd.ts";
 import { ensureBuilt } from "../support/build.ts";
@@ -15,7 +18,15 @@ const warmUpKills = Math.ceil(kills / 5);
 /** Growth of memory from the end of the warm-up to the end. */
 const growthLimit = 1.1;
 
+let threads = 0;
+process.on("worker", (worker: Worker) => {
+  threads += 1;
+  worker.once("exit", () => {
+    threads -= 1;
+  });
+});
 await ensureBuilt();
+await proveThatLeaksAreSeen();
 const before = resources();
 const definitions = crowd.slice(0, 4);
 const { agents } = await startTestPool("postgres://nobody@127.0.0.1:1/none", {
@@ -25,6 +36,20 @@ const { agents } = await startTestPool("postgres://nobody@127.0.0.1:1/none", {
   backoff: { initialMs: 1, maxMs: 5 },
 });
 await agents.allHealthy;
+
+/** A check that cannot fail proves nothing: a planted thread and port must show. */
+async function proveThatLeaksAreSeen(): Promise<void> {
+  const calm = resources();
+  const planted = new Worker("setInterval(() => undefined, 1000)", { eval: true });
+  const { port1 } = new MessageChannel();
+  await once(planted, "online");
+  const seen = resources();
+  await planted.terminate();
+  const portsSeen = calm["ports"] === undefined || (seen["ports"] ?? 0) > calm["ports"];
+  port1.close();
+  if (seen["threads"] !== (calm["threads"] ?? 0) + 1 || !portsSeen)
+    throw new Error(`A planted leak is not seen: ${JSON.stringify({ calm, seen })}`);
+}
 
 let pending = 0;
 const outcomes = { succeeded: 0, failed: 0 };
@@ -88,24 +113,27 @@ const warmMb = await residentMb();
 await killSome(kills - warmUpKills);
 const endMb = await residentMb();
 going = false;
-await Promise.race([Promise.all(callers), sleep(15_000)]);
+await Promise.race([Promise.all(callers), sleep(15_000, undefined, { ref: false })]);
 await agents.stop();
-await sleep(1_000);
+await residentMb();
 const after = resources();
 
-/** What keeps or could keep this process busy, by kind. */
+/** What an agent's thread could leave behind, by kind. */
 function resources(): Record<string, number> {
-  const counts: Record<string, number> = { listeners: 0 };
-  for (const kind of process.getActiveResourcesInfo()) counts[kind] = (counts[kind] ?? 0) + 1;
-  for (const name of process.eventNames()) {
-    counts["listeners"] = (counts["listeners"] ?? 0) + process.listenerCount(name);
-  }
-  return counts;
+  const { queryObjects } = v8 as { queryObjects?: (kind: unknown, how: object) => number };
+  return {
+    threads,
+    ...(queryObjects === undefined
+      ? {}
+      : { ports: queryObjects(MessagePort, { format: "count" }) }),
+    timers: process.getActiveResourcesInfo().filter((kind) => kind === "Timeout").length,
+    listeners: process
+      .eventNames()
+      .reduce((sum, name) => sum + process.listenerCount(name as never), 0),
+  };
 }
 
-const leaks = ["MessagePort", "Worker", "listeners", "Timeout"].filter(
-  (kind) => (after[kind] ?? 0) > (before[kind] ?? 0),
-);
+const leaks = Object.keys(before).filter((kind) => (after[kind] ?? 0) > (before[kind] ?? 0));
 console.log({ kills, outcomes, pending, warmMb, endMb, before, after });
 const faults = [
   ...(pending > 0 ? [`${pending} calls are still pending`] : []),

@@ -113,7 +113,7 @@ function begin({ control, events, incarnation, pulse, inspector: seed }: WorkerS
       const services: WorkerServices = {
         host,
         facts,
-        database,
+        ...(database === undefined ? {} : { database }),
         reporter,
         clock: { now: () => new Date(), monotonicMs: () => performance.now() },
         beat: () => {

@@ -36,7 +36,8 @@ const sqlEndSeconds = 2;
 export interface WorkerServices {
   readonly host: Calls<HostApi>;
   readonly facts: HostFacts;
-  readonly database: DatabaseTarget;
+  /** Absent for an agent that declares no connections. */
+  readonly database?: DatabaseTarget;
   readonly clock: Clock;
   readonly reporter: Reporter;
   /** A sign of life that the main thread sees at once, also while the loop is blocked. */
@@ -143,7 +144,7 @@ async function lazySql(
   request: AttemptRequest,
   connections: number,
   signal: AbortSignal,
-  database: DatabaseTarget,
+  database: DatabaseTarget | undefined,
 ): Promise<LazySql> {
   const { agent, action } = request.call;
   // Imported before the first use, because `get` cannot wait; costs nothing where no SQL is needed.
@@ -158,7 +159,7 @@ async function lazySql(
   signal.addEventListener("abort", cutLater, { once: true });
   return {
     get: () => {
-      if (openSql === undefined) {
+      if (openSql === undefined || database === undefined) {
         const message = `Cannot use sql in ${agent}.${action}: it is declared with 0 connections`;
         throw new AgentError("NO_CONNECTIONS", message);
       }

@@ -101,7 +101,12 @@ export async function startAgentThread(
   const { agent, moduleUrl, database, host } = options;
   const opened = spare ?? openWorker(rightsOf(options), options.ports, agent.name);
   opened.name(agent.name);
-  const adoption = { moduleUrl, agentName: agent.name, database, host };
+  const adoption = {
+    moduleUrl,
+    agentName: agent.name,
+    host,
+    ...(usesDatabase(agent) ? { database } : {}),
+  };
   const timeoutMs = options.startTimeoutMs ?? defaultStartTimeoutMs;
   try {
     await opened.calls.within({ timeoutMs }).adopt(adoption);
@@ -111,6 +116,10 @@ export async function startAgentThread(
   }
   const limits = limitsOf(agent, options.unresponsiveMs);
   return createHandle(options, opened, watch(options, opened, limits));
+}
+
+function usesDatabase({ capabilities }: AgentSummary): boolean {
+  return Object.values(capabilities).some(({ connections }) => connections > 0);
 }
 
 function startFailed(name: string, timeoutMs: number, error: unknown): AgentError {

@@ -37,7 +37,8 @@ export interface Adoption {
   /** Compiled module that exports the definition of `agentName`, alone or in a list. */
   readonly moduleUrl: string;
   readonly agentName: string;
-  readonly database: DatabaseTarget;
+  /** Absent for an agent that declares no connections: it must not hold the password. */
+  readonly database?: DatabaseTarget;
   readonly host: HostFacts;
 }
 

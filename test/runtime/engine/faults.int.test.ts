@@ -199,6 +199,29 @@ describe.concurrent("engine", () => {
     });
   });
 
+  test("an attempt whose agent is gone is lost, not failed: its task uses up nothing", async () => {
+    await using database = await openFaultDatabase();
+    const { runAgent, calls } = watched(async ({ attempt }) => {
+      if (attempt > 1) return succeeded;
+      const message = "Cannot run on WORKER: no module defines it any more";
+      return {
+        type: "failed",
+        error: { name: "AgentError", code: "AGENT_GONE", message, retryable: true },
+      };
+    });
+    await using node = await openTestHost({ url: database.url, runAgent });
+    const workflow = {
+      id: "gone",
+      tasks: { only: { do: "WORKER.add", retry: { attempts: 1 } } },
+    };
+    const { id } = await node.workflows.start({ workflow }, by);
+    const journal = await database.completed(id);
+    expect(calls.map(({ attempt }) => attempt)).toEqual([1, 2]);
+    expect(journal.find(({ type }) => type === "task.lost")).toMatchObject({
+      payload: { attempt: 1, reason: expect.stringContaining("no module defines it") },
+    });
+  });
+
   test("text that Postgres cannot hold, in an output or an error, holds nothing up", async () => {
     await using database = await openFaultDatabase();
     const odd = `${"😀".slice(0, 1)}\u0000`;
