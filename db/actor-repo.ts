@@ -254,7 +254,7 @@ async function commitWithSends(
   return { type: "committed", unknown: change.sends.filter(({ target }) => !known.has(target)) };
 }
 
-/** Snapshot, mailbox and timers in one statement; false when another incarnation or a newer snapshot is there. */
+/** Snapshot, mailbox and timers in one statement, as of one moment; false when another incarnation or a newer snapshot is there. */
 async function write(
   db: Executor,
   address: string,
@@ -265,7 +265,7 @@ async function write(
     with mine as (
       update spectra.actors set machine_id = ${saved.machineId}, machine_version = ${saved.machineVersion},
         machine_hash = ${saved.machineHash}, format = ${saved.format}, seq = ${saved.seq},
-        snapshot = ${toJsonb(saved.snapshot)}::jsonb, updated_at = clock_timestamp()
+        snapshot = ${toJsonb(saved.snapshot)}::jsonb, updated_at = statement_timestamp()
       where address = ${address} and incarnation = ${incarnation} and seq <= ${saved.seq}
       returning address),
     mail as (
@@ -277,7 +277,7 @@ async function write(
     kept as (
       insert into spectra.actor_timers (address, id, event, policy, delay_ms, due_at)
       select mine.address, x.id, x.event, x.policy, x."delayMs",
-        clock_timestamp() + x."dueInMs" * interval '1 millisecond'
+        statement_timestamp() + x."dueInMs" * interval '1 millisecond'
       from mine, jsonb_to_recordset(${toJsonb(timers.set)}::jsonb)
         as x(id text, event jsonb, policy text, "delayMs" bigint, "dueInMs" float8)
       on conflict (address, id) do update set event = excluded.event, policy = excluded.policy,

@@ -1,28 +1,32 @@
 /**
- * Sends numbered events to a counter while its worker is killed at random moments, and compares what
- * was applied with what was sent.
+ * Sends numbered events to a counter while its worker is killed at random moments, from its start on,
+ * and compares what was applied with what was sent.
+ *
+ * Kills come from outside of the runtime: a process gets SIGKILL, a thread is interrupted wherever it is.
  *
  * @module
  */
 
+import type { Worker } from "node:worker_threads";
 import type { ActorRepo } from "../../db/actor-repo.ts";
 import type { ActorReference } from "../../runtime/worker/remote/define-actor.ts";
 import { handleOf } from "../../runtime/worker/remote/remote-actor.ts";
+import type { RemoteHandle } from "../../runtime/worker/remote/remote-handle.ts";
 import { openActors } from "./remote-actors.ts";
 
 export interface KillRun {
   readonly events: number;
   readonly kills: number;
-  /** Longest pause before a kill, from 0. */
-  readonly maxPauseMs: number;
   /** For the whole run. */
   readonly timeoutMs: number;
 }
 
 export interface KillReport {
-  /** Workers that ran and were killed. */
+  /** Workers that were there and were killed. */
   readonly kills: number;
-  /** Kills while events were on their way or not stored. */
+  /** Kills of a worker that had not restored its actor yet. */
+  readonly killsInStart: number;
+  /** Kills of one that ran, while events were on their way or not stored. */
   readonly killsInTraffic: number;
   readonly incarnations: number;
   readonly lost: number;
@@ -30,10 +34,17 @@ export interface KillReport {
   readonly inOrder: boolean;
   readonly count: number;
   readonly deadLetters: number;
+  /** Average from the opening of a worker to its actor being restored. */
+  readonly startMs: number;
   readonly ms: number;
 }
 
-/** @param actor A `COUNTER`, on any carrier. @throws {Error} When it takes longer than `timeoutMs`. */
+/** Kills come between the opening of a worker and this many times what a start takes. */
+const killWithinStarts = 2;
+/** Node 24 and 26 may crash as a whole when a thread is interrupted at the end of a top-level await. */
+const mayInterrupt = Number(process.versions.node.split(".")[0]) < 24;
+
+/** @param actor A `COUNTER`, on any carrier. */
 export async function sendThroughKills(
   store: ActorRepo,
   actor: ActorReference,
@@ -41,6 +52,7 @@ export async function sendThroughKills(
 ): Promise<KillReport> {
   const startMs = performance.now();
   const actors = openActors(store);
+  const killer = openKiller(actor);
   try {
     const address = await actors.host.start(actor, {
       intensity: { maxRestarts: run.kills * 2, periodMs: run.timeoutMs },
@@ -50,27 +62,45 @@ export async function sendThroughKills(
     const handle = remote === undefined ? undefined : handleOf(remote);
     if (handle === undefined) throw new Error(`Cannot find the handle of ${address}`);
     const inTime = (): boolean => performance.now() - startMs < run.timeoutMs;
+    const starts = [performance.now() - startMs];
 
     let sent = 0;
-    let kills = 0;
-    let killsInTraffic = 0;
+    const kills = { kills: 0, killsInStart: 0, killsInTraffic: 0 };
     const sends: Promise<void>[] = [];
+    const send = (): void => {
+      sends.push(actors.host.send(address, { type: "ADD", n: sent }));
+      sent += 1;
+    };
     // Events are spread over the kills, so that each falls into traffic.
     const share = Math.ceil(run.events / run.kills);
-    while ((sent < run.events || kills < run.kills) && inTime()) {
+    let killed: number | undefined;
+    while ((sent < run.events || kills.kills < run.kills) && inTime()) {
       const until = Math.min(run.events, sent + share);
-      for (; sent < until; sent += 1) {
-        sends.push(actors.host.send(address, { type: "ADD", n: sent }));
+      const half = Math.ceil((sent + until) / 2);
+      while (sent < half) send();
+      const worker = await nextWorker(handle, killed, inTime);
+      if (worker === undefined || kills.kills >= run.kills) {
+        while (sent < until) send();
+        continue;
       }
-      if (kills < run.kills) {
-        await pause(Math.random() * run.maxPauseMs);
-        const before = handle.state();
-        if (before.phase === "running") {
-          if (before.ackedSeq < sent) killsInTraffic += 1;
-          await handle.kill();
-          kills += 1;
-        }
+      const openedMs = performance.now();
+      const untilMs = openedMs + Math.random() * killWithinStarts * average(starts);
+      let isRunning = handle.state().phase === "running";
+      while (performance.now() < untilMs) {
+        await pause(1);
+        // One by one, so that some are under way at any moment.
+        if (sent < until) send();
+        if (isRunning || handle.state().phase !== "running") continue;
+        isRunning = true;
+        starts.push(performance.now() - openedMs);
       }
+      const { ackedSeq, workerId } = handle.state();
+      // It may have ended by itself; then nobody is killed.
+      if (workerId !== worker || !(await killer.kill(worker, handle))) continue;
+      killed = worker;
+      kills.kills += 1;
+      if (!isRunning) kills.killsInStart += 1;
+      else if (ackedSeq < sent) kills.killsInTraffic += 1;
     }
     await Promise.all(sends);
     const isSettled = (): boolean => {
@@ -83,19 +113,78 @@ export async function sendThroughKills(
     const applied = await appliedBy(store, address);
     const distinct = new Set(applied);
     return {
-      kills,
-      killsInTraffic,
+      ...kills,
       incarnations: incarnation,
       lost: run.events - distinct.size,
       appliedTwice: applied.length - distinct.size,
       inOrder: applied.every((n, at) => n === at),
       count: applied.length,
       deadLetters: actors.system.deadLetters.recent().length,
-      ms: performance.now() - startMs,
+      startMs: Math.round(average(starts)),
+      ms: Math.round(performance.now() - startMs),
     };
   } finally {
+    killer.close();
     await actors.child.stop();
   }
+}
+
+/** The worker that runs or starts now, once it is another one than `last`. */
+async function nextWorker(
+  handle: RemoteHandle,
+  last: number | undefined,
+  inTime: () => boolean,
+): Promise<number | undefined> {
+  while (inTime()) {
+    const { workerId } = handle.state();
+    if (workerId !== undefined && workerId !== last) return workerId;
+    await pause(1);
+  }
+  return undefined;
+}
+
+interface Killer {
+  /** False where there was nobody to kill. */
+  kill(worker: number, handle: RemoteHandle): Promise<boolean>;
+  close(): void;
+}
+
+function openKiller({ isolation = "thread" }: ActorReference): Killer {
+  if (isolation !== "thread") {
+    return { kill: async (pid) => killProcess(pid), close: () => undefined };
+  }
+  const threads = new Map<number, Worker>();
+  const onWorker = (thread: Worker): void => {
+    const { threadId } = thread;
+    threads.set(threadId, thread);
+    thread.once("exit", () => threads.delete(threadId));
+  };
+  process.on("worker", onWorker);
+  return {
+    kill: async (id, handle) => {
+      // Every other one by our own `terminate`, which lets a loop that turns end by itself.
+      const thread = threads.get(id);
+      if (mayInterrupt && Math.random() < 0.5) {
+        if (thread === undefined) return false;
+        await thread.terminate();
+      } else await handle.kill();
+      return true;
+    },
+    close: () => process.off("worker", onWorker),
+  };
+}
+
+function killProcess(pid: number): boolean {
+  try {
+    return process.kill(pid, "SIGKILL");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ESRCH") return false;
+    throw error;
+  }
+}
+
+function average(numbers: readonly number[]): number {
+  return numbers.reduce((sum, each) => sum + each, 0) / numbers.length;
 }
 
 /** The counter's own log, from the store. */

@@ -8,7 +8,8 @@
 
 import { parentPort } from "node:worker_threads";
 import { AgentError, toErrorRecord } from "../../../machines/error-code.ts";
-import type { FromWorker, StartBody, ToWorker } from "./actor-protocol.ts";
+import { type Inspector, installInspector } from "../inspect/inspector.ts";
+import type { FirstMessage, FromWorker, StartBody, ToWorker } from "./actor-protocol.ts";
 import { type ActorRunner, startRunner } from "./actor-runner.ts";
 import { installActorScope } from "./actor-scope.ts";
 import type { ActorDefinition } from "./define-actor.ts";
@@ -22,12 +23,14 @@ const port = findPort();
 const questions = new Map<number, (addresses: readonly string[]) => void>();
 let channel: EventChannel | undefined;
 let runner: ActorRunner | undefined;
+let inspector: Inspector | undefined;
 let asked = 0;
 
 // The first message says which incarnation this is; frames follow.
 const waiting: unknown[] = [];
 let deliver = (data: unknown): void => {
-  const { incarnation } = data as { incarnation: number };
+  const { incarnation, inspector: seed } = data as FirstMessage;
+  if (seed !== undefined) inspector = installInspector(seed);
   const opened: ChannelPort = {
     postMessage: (frame) => port.post(frame),
     on: (_, listener) => {
@@ -88,6 +91,7 @@ async function start(body: StartBody): Promise<void> {
         channel?.flush();
       },
       stopped: () => say("stopped", null),
+      made: (actor) => void inspector?.watch(actor, body.address),
       progress:
         progress === undefined
           ? (seq) => {

@@ -6,6 +6,7 @@
 
 import type { OutgoingMail, SavedActor, SavedTimer } from "../../../db/actor-repo.ts";
 import type { ErrorRecord, Json } from "../../../machines/error-code.ts";
+import type { InspectorSeed } from "../inspect/inspector.ts";
 
 /** Of the stored snapshot; others are refused. */
 export const snapshotFormat = 1;
@@ -26,6 +27,13 @@ export interface Envelope {
   readonly event: Json;
   /** Epoch ms after which nobody wants it. */
   readonly expiresMs?: number;
+}
+
+/** What a worker gets before the first frame. */
+export interface FirstMessage {
+  readonly incarnation: number;
+  /** Its port is transferred. */
+  readonly inspector?: InspectorSeed;
 }
 
 export interface StartBody {

@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { EventObject } from "xstate";
+import type { AnyActorRef, EventObject } from "xstate";
 import type { OutgoingMail } from "../../../db/actor-repo.ts";
 import { AgentError, type Json, toErrorRecord } from "../../../machines/error-code.ts";
 import {
@@ -33,6 +33,8 @@ export interface RunnerPort {
   /** At most once; the worker ends after it. */
   failed(body: FailedBody): void;
   stopped(): void;
+  /** The actor, before it starts. */
+  made(actor: AnyActorRef): void;
   /** Which event is being applied now: 0 for none. */
   progress(seq: number): void;
 }
@@ -159,6 +161,7 @@ export function startRunner(
     if (state === "open" || state === "committing") commitSoon();
   });
   actor.subscribe({ error: fail });
+  port.made(actor);
   actor.start();
   timers = armTimers(actor, definition, start.timers, { lenient: migrated });
   commitSoon();

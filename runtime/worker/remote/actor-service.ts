@@ -64,6 +64,8 @@ export interface ActorService {
   replay(id: number): Promise<boolean>;
   /** The XState actor that stands for it here. */
   actor(address: string): Actor<RemoteActorLogic> | undefined;
+  /** Events that an actor has not dealt with, wherever they wait. */
+  mailbox(address: string): number | undefined;
 }
 
 export function createActorHost(system: RemoteSystem): ActorService {
@@ -137,7 +139,17 @@ export function createActorHost(system: RemoteSystem): ActorService {
     }
   }
 
-  return { host, child, system, replay, actor: (address) => actors.get(address) };
+  return {
+    host,
+    child,
+    system,
+    replay,
+    actor: (address) => actors.get(address),
+    mailbox: (address) => {
+      const actor = actors.get(address);
+      return actor === undefined ? undefined : handleOf(actor)?.depth();
+    },
+  };
 }
 
 function viewOf(snapshots: readonly RemoteSnapshot[]): TreeNode {

@@ -15,12 +15,14 @@ import {
   toErrorRecord,
 } from "../../../machines/error-code.ts";
 import { bounded } from "../call/calls.ts";
+import type { InspectionHub } from "../inspect/hub.ts";
 import type { Carrier, WorkerFault } from "../web/carrier.ts";
 import type {
   CommitBody,
   DeliveredEvent,
   Envelope,
   FailedBody,
+  FirstMessage,
   FromWorker,
   Question,
   ToWorker,
@@ -46,6 +48,8 @@ export interface CommittedState {
   readonly seq: number;
   readonly status: "active" | "done";
   readonly output: Json;
+  /** Delayed events that are stored. */
+  readonly timers: number;
   readonly view?: Json;
 }
 
@@ -73,6 +77,9 @@ export interface SessionOptions {
   /** A loop that stands still this long while it applies an event is ended. */
   readonly hangMs: number;
   readonly hooks: SessionHooks;
+  readonly inspection?: InspectionHub;
+  /** Its worker is there, and has restored nothing yet. */
+  onOpen(session: ActorSession): void;
 }
 
 export interface ActorSession extends RunningChild {
@@ -101,6 +108,7 @@ export async function startSession(options: SessionOptions): Promise<ActorSessio
   let delivered = claim.saved?.seq ?? 0;
   let committed = delivered;
   let careful = options.carefulUntil;
+  const timerIds = new Set(claim.timers.map(({ id }) => id));
   let pumping = false;
   let pumpAgain = false;
   let open = true;
@@ -130,6 +138,7 @@ export async function startSession(options: SessionOptions): Promise<ActorSessio
     incarnation: claim.incarnation,
     onFrame: ({ kind, body }) => take(kind as keyof FromWorker, body),
   });
+  const inspector = shared ? options.inspection?.openThread() : undefined;
   const watch = setInterval(checkHang, hangCheckMs);
   watch.unref();
 
@@ -170,8 +179,11 @@ export async function startSession(options: SessionOptions): Promise<ActorSessio
       for (const mail of result.unknown) hooks.onUnknownTarget(mail);
       if (sends.length > 0) hooks.onSent([...new Set(sends.map(({ target }) => target))]);
       say("committed", body.n);
+      for (const id of timers.drop) timerIds.delete(id);
+      for (const { id } of timers.set) timerIds.add(id);
       const { status, output, view } = body;
-      hooks.onCommit({ seq: committed, status, output, ...(view === undefined ? {} : { view }) });
+      const seen = view === undefined ? {} : { view };
+      hooks.onCommit({ seq: committed, status, output, timers: timerIds.size, ...seen });
       if (status === "done") finish();
       else void pump();
     } catch (error) {
@@ -247,6 +259,7 @@ export async function startSession(options: SessionOptions): Promise<ActorSessio
     clearInterval(watch);
     open = false;
     channel.close();
+    inspector?.close();
     if (done || (stopping && ended === undefined)) {
       ready.reject(new AgentError("ACTOR_STOPPED", `Cannot start ${address}: it was stopped`));
       return exited.resolve({ type: "normal" });
@@ -296,7 +309,12 @@ export async function startSession(options: SessionOptions): Promise<ActorSessio
       await exited.promise;
     },
   };
-  worker.post({ incarnation: claim.incarnation }, []);
+  options.onOpen(session);
+  const first: FirstMessage = {
+    incarnation: claim.incarnation,
+    ...(inspector === undefined ? {} : { inspector: inspector.seed }),
+  };
+  worker.post(first, inspector === undefined ? [] : [inspector.seed.port]);
   say("start", {
     module: options.source.module,
     name: options.source.name,

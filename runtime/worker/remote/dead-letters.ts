@@ -10,7 +10,7 @@ import { type Json, toErrorRecord } from "../../../machines/error-code.ts";
 
 /** Kept in memory; older ones make room. */
 const ringSize = 1_000;
-/** Letters that wait for the database; more are counted and dropped from it, not from the ring. */
+/** Letters that wait for the database while it stores others; more are counted and dropped from it, not from the ring. */
 const maxUnstored = 1_000;
 
 export type DeadLetterReason =
@@ -20,7 +20,8 @@ export type DeadLetterReason =
   | "stale-incarnation"
   | "poison"
   | "expired"
-  | "not-cloneable";
+  | "not-cloneable"
+  | "no-mailbox";
 
 export interface DeadLetter extends Omit<StoredDeadLetter, "reason"> {
   /** Of the row; negative where it is only in memory. */
@@ -54,8 +55,8 @@ export interface DeadLetters {
 export interface DeadLettersOptions {
   readonly node: string;
   readonly log: Log;
-  /** Where the database is now; undefined while there is none. */
-  readonly repo?: () => DeadLetterRepo | undefined;
+  /** Where the database is now; letters wait for it. */
+  readonly repo?: () => DeadLetterRepo | Promise<DeadLetterRepo>;
 }
 
 export function createDeadLetters({ node, log, repo }: DeadLettersOptions): DeadLetters {
@@ -70,9 +71,9 @@ export function createDeadLetters({ node, log, repo }: DeadLettersOptions): Dead
     while (unstored.length > 0) {
       const letters = unstored;
       unstored = [];
+      if (repo === undefined) continue;
       try {
-        const to = repo?.();
-        if (to === undefined) continue;
+        const to = await repo();
         const rows = await to.insert(letters);
         const stored = new Map(letters.map(({ id }, at) => [id, rows[at]?.id ?? id]));
         ring = ring.map((letter) => ({ ...letter, id: stored.get(letter.id) ?? letter.id }));
@@ -113,14 +114,14 @@ export function createDeadLetters({ node, log, repo }: DeadLettersOptions): Dead
       await storing;
       const held = ring.find((letter) => letter.id === id);
       if (held !== undefined || id < 0) return held;
-      const [row] = (await repo?.()?.list({ before: id + 1, limit: 1 })) ?? [];
+      const [row] = (await (await repo?.())?.list({ before: id + 1, limit: 1 })) ?? [];
       return row?.id === id ? letterOf(row) : undefined;
     },
     take: async (id) => {
       await storing;
       const held = ring.find((letter) => letter.id === id);
       ring = ring.filter((letter) => letter.id !== id);
-      const row = id > 0 ? await repo?.()?.take(id) : undefined;
+      const row = id > 0 ? await (await repo?.())?.take(id) : undefined;
       return row === undefined ? held : letterOf(row);
     },
     stored: async () => await storing,

@@ -41,7 +41,11 @@ export function openLocalHost({
   const database =
     databaseUrl === undefined ? undefined : openDatabase({ type: "url", url: databaseUrl });
   const repo = database === undefined ? undefined : createDeadLetterRepo(database.db);
-  const deadLetters = createDeadLetters({ node: "local", log, repo: () => repo });
+  const deadLetters = createDeadLetters({
+    node: "local",
+    log,
+    ...(repo === undefined ? {} : { repo: () => repo }),
+  });
   const { host, child } = createActorHost({
     store: database === undefined ? createMemoryStore() : createActorRepo(database.db),
     registry: createRegistry(deadLetters),

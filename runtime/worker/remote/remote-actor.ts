@@ -37,6 +37,8 @@ export type RemoteSnapshot = Snapshot<unknown> & {
   readonly seq: number;
   /** Newest event whose effect is stored. */
   readonly ackedSeq: number;
+  /** Delayed events that are stored. */
+  readonly timers: number;
   /** Thread or process id. */
   readonly workerId?: number;
   readonly view?: unknown;
@@ -69,12 +71,13 @@ export function remoteActor(
       lastError: null,
       seq: 0,
       ackedSeq: 0,
+      timers: 0,
       input,
     }),
     getPersistedSnapshot: (snapshot) => {
       const { error, output, address, phase, incarnation, restarts, lastError, seq } =
         snapshot as RemoteSnapshot;
-      const { ackedSeq, input } = snapshot as RemoteSnapshot;
+      const { ackedSeq, input, timers } = snapshot as RemoteSnapshot;
       return {
         status: snapshot.status,
         address,
@@ -84,6 +87,7 @@ export function remoteActor(
         lastError,
         seq,
         ackedSeq,
+        timers,
         input: encodeValue(input),
         output: encodeValue(output),
         error: error === undefined ? undefined : toErrorRecord(error),

@@ -13,7 +13,7 @@ import type { RunningChild } from "../../../actors/tree/child-spec.ts";
 import { type Supervisor, startSupervisor } from "../../../actors/tree/supervisor.ts";
 import type { ActorRepo, NewMail } from "../../../db/actor-repo.ts";
 import type { ChildExit } from "../../../machines/child-table.ts";
-import { createDeferred, type Deferred } from "../../../machines/deferred.ts";
+import { createDeferred } from "../../../machines/deferred.ts";
 import {
   AgentError,
   type ErrorRecord,
@@ -21,21 +21,18 @@ import {
   toErrorRecord,
 } from "../../../machines/error-code.ts";
 import type { Intensity, Restart } from "../../../machines/restart-policy.ts";
+import type { InspectionHub } from "../inspect/hub.ts";
 import type { Question, StoredState } from "./actor-protocol.ts";
 import { type ActorSession, type SessionHooks, startSession } from "./actor-session.ts";
 import type { ActorSource } from "./actor-worker.ts";
 import type { DeadLetterReason, DeadLetters } from "./dead-letters.ts";
+import { createMailboxWriter } from "./mailbox-writer.ts";
 import type { Registry, Sender } from "./registry.ts";
 import { finalCodes } from "./restore-actor.ts";
 import { decodeValue } from "./snapshot-codec.ts";
 
 /** Events that an actor has not applied; further ones are dead letters. */
 export const maxMailbox = 10_000;
-/** Events that go into the store in one statement. */
-const appendEvents = 256;
-/** An append that the store fails is repeated, with the same numbers. */
-const appendTries = 5;
-const appendRetryMs = 200;
 const defaultIntensity: Intensity = { maxRestarts: 10, periodMs: 60_000 };
 const defaultBackoff = { initialMs: 10, maxMs: 5_000 };
 const defaultHangMs = 5_000;
@@ -47,6 +44,8 @@ export interface RemoteSystem {
   readonly deadLetters: DeadLetters;
   readonly clock: Clock;
   readonly log: Log;
+  /** Where the machines in the workers are watched. */
+  readonly inspection?: InspectionHub;
 }
 
 export interface RemoteOptions {
@@ -80,6 +79,8 @@ export interface RemoteState {
   /** Newest event in the mailbox, and newest one whose effect is stored. */
   readonly seq: number;
   readonly ackedSeq: number;
+  /** Delayed events that are stored. */
+  readonly timers: number;
   readonly workerId?: number;
   readonly output?: unknown;
   readonly error?: ErrorRecord;
@@ -95,15 +96,12 @@ export interface RemoteHandle {
    */
   send(event: Json, from?: Sender, expiresMs?: number): Promise<void>;
   state(): RemoteState;
-  /** Ends the current worker at once; the actor starts again by its rules. */
+  /** Events whose effect is not stored yet, those on their way to the mailbox included. */
+  depth(): number;
+  /** Ends the current worker at once, one that starts too; the actor starts again by its rules. */
   kill(): Promise<void>;
   /** Stores what was applied and ends the worker. Idempotent. */
   stop(): Promise<void>;
-}
-
-interface Waiting {
-  readonly mail: NewMail;
-  readonly done: Deferred<void>;
 }
 
 export function createRemote(
@@ -122,16 +120,19 @@ export function createRemote(
     lastError: null,
     seq: 0,
     ackedSeq: 0,
+    timers: 0,
   };
   let session: ActorSession | undefined;
   let supervisor: Supervisor | undefined;
   let carefulUntil = 0;
   let ownSeq = 0;
-  let waiting: Waiting[] = [];
-  let appending = false;
-  let claimed = false;
   let stopping: Promise<void> | undefined;
   let unregistered = true;
+
+  const mailbox = createMailboxWriter(address, store, (newest) => {
+    change({ seq: Math.max(state.seq, newest) });
+    session?.poke();
+  });
 
   function change(next: Partial<RemoteState>): void {
     state = { ...state, ...next };
@@ -146,7 +147,7 @@ export function createRemote(
     if (isOver()) return;
     if (!unregistered) registry.remove(address);
     unregistered = true;
-    for (const { mail, done } of waiting.splice(0)) {
+    for (const { mail, done } of mailbox.close()) {
       bury(mail.event, "stopped", mail.sender);
       done.reject(stoppedError());
     }
@@ -168,7 +169,6 @@ export function createRemote(
 
   async function nextIncarnation(): Promise<RunningChild> {
     const claim = await store.claim(address);
-    claimed = true;
     const seq = claim.saved?.seq ?? 0;
     change({
       phase: state.incarnation === 0 ? "starting" : "restarting",
@@ -176,9 +176,10 @@ export function createRemote(
       restarts: state.incarnation === 0 ? 0 : state.restarts + 1,
       seq: Math.max(state.seq, seq),
       ackedSeq: Math.max(state.ackedSeq, seq),
+      timers: claim.timers.length,
     });
     registry.restarted(address, claim.incarnation);
-    void append();
+    mailbox.open();
     refuseStale(seq);
     const done = doneState(claim.saved?.snapshot);
     if (done !== undefined) {
@@ -194,12 +195,16 @@ export function createRemote(
       carefulUntil,
       hangMs: options.hangMs ?? defaultHangMs,
       hooks,
+      ...(system.inspection === undefined ? {} : { inspection: system.inspection }),
+      onOpen: (opened) => {
+        session = opened;
+        change({ workerId: opened.workerId });
+      },
     });
-    session = next;
     void next.exited.then((exit) =>
       onExit(next, exit.type === "abnormal" ? exit.error : undefined),
     );
-    change({ phase: "running", workerId: next.workerId });
+    change({ phase: "running" });
     return next;
   }
 
@@ -222,9 +227,9 @@ export function createRemote(
   }
 
   const hooks: SessionHooks = {
-    onCommit: ({ seq, status, output, view }) => {
+    onCommit: ({ seq, status, output, timers, view }) => {
       const seen = view === undefined ? {} : { view: decodeValue(view) };
-      const newest = { ackedSeq: seq, seq: Math.max(seq, state.seq), ...seen };
+      const newest = { ackedSeq: seq, seq: Math.max(seq, state.seq), timers, ...seen };
       if (status === "done") settle({ ...newest, phase: "done", output: decodeValue(output) });
       else change(newest);
     },
@@ -244,40 +249,6 @@ export function createRemote(
     onQuestion: (question) => answer(registry, question),
   };
 
-  async function append(): Promise<void> {
-    if (appending || !claimed) return;
-    appending = true;
-    try {
-      while (waiting.length > 0 && !isOver()) {
-        const batch = waiting.slice(0, appendEvents);
-        await appendBatch(batch);
-        waiting = waiting.filter((entry) => !batch.includes(entry));
-        session?.poke();
-      }
-    } finally {
-      appending = false;
-    }
-  }
-
-  async function appendBatch(batch: readonly Waiting[]): Promise<void> {
-    for (let attempt = 1; ; attempt += 1) {
-      try {
-        const mail = batch.map((entry) => entry.mail);
-        const numbers = (await store.append(address, mail)) ?? [];
-        const newest = Math.max(state.seq, ...numbers.map((seq) => seq ?? 0));
-        for (const { done } of batch) done.resolve();
-        change({ seq: newest });
-        return;
-      } catch (error) {
-        if (attempt === appendTries) {
-          for (const { done } of batch) done.reject(error);
-          return;
-        }
-        await new Promise((resolve) => setTimeout(resolve, appendRetryMs));
-      }
-    }
-  }
-
   function send(event: Json, from?: Sender, expiresMs?: number): Promise<void> {
     ownSeq += 1;
     const { sender, senderSeq } = from ?? { sender: self, senderSeq: ownSeq };
@@ -287,16 +258,15 @@ export function createRemote(
       bury(envelope, "stopped", sender);
       return Promise.reject(stoppedError());
     }
-    if (waiting.length + state.seq - state.ackedSeq >= maxMailbox) {
+    if (depth() >= maxMailbox) {
       bury(envelope, "stash-full", sender);
       const message = `Cannot send to ${address}: ${maxMailbox} events wait for it`;
       return Promise.reject(new AgentError("MAILBOX_FULL", message, { retryable: true }));
     }
-    const done = createDeferred<void>();
-    waiting.push({ mail, done });
-    void append();
-    return done.promise;
+    return mailbox.add(mail);
   }
+
+  const depth = (): number => mailbox.size() + state.seq - state.ackedSeq;
 
   async function start(): Promise<void> {
     try {
@@ -341,7 +311,10 @@ export function createRemote(
       return await nextIncarnation();
     } catch (error) {
       const record = toErrorRecord(error);
-      if (!finalCodes.has(record.code) && options.restart !== "temporary") throw error;
+      if (!finalCodes.has(record.code) && options.restart !== "temporary") {
+        if (!isOver()) change({ lastError: record });
+        throw error;
+      }
       settle({ phase: "failed", error: record });
       return over();
     }
@@ -351,6 +324,7 @@ export function createRemote(
     start,
     send,
     state: () => state,
+    depth,
     kill: async () => await session?.kill(),
     stop: () => {
       stopping ??= (async () => {

@@ -9,7 +9,7 @@ import { sendThroughKills } from "../../../support/events-through-kills.ts";
 import { createTestDatabase, type TestDatabase } from "../../../support/postgres.ts";
 import { testActor } from "../../../support/remote-actors.ts";
 
-const run = { events: 1_000, kills: 20, maxPauseMs: 30, timeoutMs: 150_000 };
+const run = { events: 1_000, kills: 20, timeoutMs: 150_000 };
 const timeout = run.timeoutMs + 30_000;
 
 let database: TestDatabase;
