@@ -13,7 +13,7 @@ import type {
   InspectionStatus,
   MachineView,
 } from "../runtime/system.ts";
-import { errorRecord, type Fits, json, time } from "./schemas.ts";
+import { autoShutdown, errorRecord, type Fits, intensity, json, time } from "./schemas.ts";
 
 /** Recursive by nature; the document shows one level, the interface `ActorView` has the rest. */
 export const actorView = z.object({
@@ -21,15 +21,20 @@ export const actorView = z.object({
   id: z.string(),
   kind: z.enum(["supervisor", "worker", "agent", "thread", "workflow", "task", "actor", "remote"]),
   strategy: z.enum(["one_for_one", "one_for_all", "rest_for_one"]).optional(),
+  intensity: intensity.optional(),
+  autoShutdown: autoShutdown.optional(),
   restart: z.enum(["permanent", "transient", "temporary"]).optional(),
+  significant: z.boolean().optional().describe("Its end counts for its supervisor's autoShutdown"),
   status: z.string(),
   health: z.enum(["healthy", "unhealthy", "unknown"]).optional(),
   restarts: z.int(),
   incarnation: z.int().optional(),
   mailbox: z.int().optional().describe("Messages that wait for it"),
-  threadId: z.int().optional(),
+  timers: z.int().optional().describe("Delayed events of a durable actor that are stored"),
+  threadId: z.int().optional().describe("Or process id"),
   cpuMs: z.number().optional().describe("CPU time so far"),
   heapBytes: z.number().optional(),
+  bufferBytes: z.number().optional().describe("Outside of the heap"),
   lagMs: z.number().optional().describe("Newest delay of its event loop"),
   machineId: z.string().optional().describe("Id of its statechart"),
   lastError: errorRecord.optional(),

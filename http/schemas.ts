@@ -7,6 +7,7 @@
 
 import { z } from "zod";
 import type {
+  AgentDetails,
   AgentView,
   JournalEntry,
   SystemMetrics,
@@ -119,7 +120,37 @@ export const agentView = z.object({
   threadId: z.int().nullable(),
   permissions: z.record(z.string(), grant),
   resources: z.object({ cpu: z.number(), memoryMb: z.number() }),
+  figures: z
+    .object({
+      lagMs: z.number().describe("Newest delay of its event loop"),
+      cpuMs: z.number().describe("Time that its loop was busy so far"),
+      heapBytes: z.number(),
+      bufferBytes: z.number().describe("Outside of the heap"),
+    })
+    .nullable()
+    .describe("Of its running thread, as it last measured itself"),
 });
+
+export const agentDetails = agentView.extend({
+  isolation: z.enum(["thread", "process", "deno"]),
+  enforcement: z
+    .record(z.string(), z.enum(["none", "soft", "brokered", "hard"]))
+    .describe("How strongly each permission holds on this node"),
+  actions: z.array(
+    z.object({
+      name: z.string(),
+      description: z.string(),
+      connections: z.int().describe("Postgres connections that one run needs at most"),
+      inputSchema: json.describe("JSON Schema"),
+      outputSchema: json.describe("JSON Schema"),
+    }),
+  ),
+});
+
+export const intensity = z
+  .object({ maxRestarts: z.int(), periodMs: z.number() })
+  .describe("Restarts in a period beyond which the supervisor gives up");
+export const autoShutdown = z.enum(["never", "any_significant", "all_significant"]);
 
 export const journalEntry = z.object({
   seq: z.int(),
@@ -134,6 +165,9 @@ export const treeView = z.object({
   id: z.string(),
   kind: z.enum(["supervisor", "worker"]),
   strategy: z.enum(["one_for_one", "one_for_all", "rest_for_one"]).optional(),
+  intensity: intensity.optional(),
+  autoShutdown: autoShutdown.optional(),
+  significant: z.boolean().optional(),
   address: z.string().optional(),
   restart: z.enum(["permanent", "transient", "temporary"]).optional(),
   incarnation: z.int().optional(),
@@ -196,10 +230,11 @@ export type Fits<View, Schema extends z.ZodType> =
   View extends DeepReadonly<z.input<Schema>> ? true : never;
 type DeepReadonly<T> = T extends object ? { readonly [K in keyof T]: DeepReadonly<T[K]> } : T;
 
-void ([true, true, true, true, true, true, true, true] satisfies [
+void ([true, true, true, true, true, true, true, true, true] satisfies [
   Fits<WorkflowView, typeof workflowView>,
   Fits<TaskView, typeof taskView>,
   Fits<AgentView, typeof agentView>,
+  Fits<AgentDetails, typeof agentDetails>,
   Fits<JournalEntry, typeof journalEntry>,
   Fits<SystemStatus, typeof systemStatus>,
   Fits<SystemMetrics, typeof systemMetrics>,

@@ -18,10 +18,13 @@ import {
   RequestError,
   type TreeView,
 } from "./system.ts";
+import { figuresOf } from "./views.ts";
 import type { ActorRecord } from "./worker/inspect/frames.ts";
 import type { InspectionHub } from "./worker/inspect/hub.ts";
 import { markActive } from "./worker/inspect/machine-chart.ts";
 import { createRedactor, snapshotLimits } from "./worker/inspect/redact.ts";
+import type { ActorService } from "./worker/remote/actor-service.ts";
+import type { RemoteSnapshot } from "./worker/remote/remote-actor.ts";
 import { runActors, runMachine } from "./workflow-charts.ts";
 
 const defaultPageSize = 50;
@@ -48,7 +51,8 @@ export function createActorService(options: ActorServiceOptions): ActorsPort {
   function tree(): ActorView {
     const states = parts.agents.isUp() ? parts.agents.current().states() : [];
     const agents = new Map(states.map((state) => [state.name, state]));
-    const root = actorOf(options.tree(), "", { hub, agents });
+    const remotes = parts.actors.isUp() ? parts.actors.current() : undefined;
+    const root = actorOf(options.tree(), "", { hub, agents, remotes });
     const withRuns = parts.workflows.isUp()
       ? addBelow(root, "/root/workflows", runActors(parts.workflows.current()))
       : root;
@@ -143,41 +147,65 @@ export function createActorService(options: ActorServiceOptions): ActorsPort {
 interface Sources {
   readonly hub: InspectionHub;
   readonly agents: ReadonlyMap<string, AgentState>;
+  readonly remotes: ActorService | undefined;
 }
 
 function actorOf(node: TreeView, above: string, sources: Sources): ActorView {
   const address = node.address ?? `${above}/${node.id}`;
-  const { strategy, restart, incarnation, lastError, status, restarts } = node;
+  const { strategy, intensity, autoShutdown, significant } = node;
+  const { restart, incarnation, lastError, status, restarts } = node;
   const machineId = sources.hub.find(address)?.machineId;
+  const remote = sources.remotes?.host.get(address);
   const agent = above.endsWith("/agents") ? sources.agents.get(node.id) : undefined;
   return {
     address,
     id: node.id,
-    kind: machineId === threadMachine ? "thread" : node.kind,
+    kind: kindOf(node, machineId, remote),
     ...(strategy === undefined ? {} : { strategy }),
+    ...(intensity === undefined ? {} : { intensity }),
+    ...(autoShutdown === undefined ? {} : { autoShutdown }),
     ...(restart === undefined ? {} : { restart }),
+    ...(significant === undefined ? {} : { significant }),
     status,
     restarts,
     ...(incarnation === undefined ? {} : { incarnation }),
-    ...(agent === undefined ? {} : figuresOf(agent)),
+    ...(agent === undefined ? {} : agentFigures(agent)),
+    ...(remote === undefined ? {} : remoteFigures(remote, sources.remotes?.mailbox(address))),
     ...(machineId === undefined ? {} : { machineId }),
     ...(lastError == null ? {} : { lastError }),
     children: node.children.map((child) => actorOf(child, address, sources)),
   };
 }
 
+function kindOf(
+  { kind }: TreeView,
+  machineId: string | undefined,
+  remote: RemoteSnapshot | undefined,
+): ActorView["kind"] {
+  if (remote !== undefined) return "remote";
+  return machineId === threadMachine ? "thread" : kind;
+}
+
 /** An agent's supervisor shows what its agent is like. */
-function figuresOf(state: AgentState): Partial<ActorView> {
-  const { figures, incarnation } = state;
+function agentFigures(state: AgentState): Partial<ActorView> {
+  const { health, inFlight, incarnation, lastError, threadId } = state;
   return {
-    health: state.health,
-    mailbox: state.inFlight,
+    health,
+    mailbox: inFlight,
     ...(incarnation === 0 ? {} : { incarnation }),
-    ...(figures === null
-      ? {}
-      : { cpuMs: figures.cpuMs, heapBytes: figures.heapBytes, lagMs: figures.lagMs }),
-    ...(state.threadId === null ? {} : { threadId: state.threadId }),
-    ...(state.lastError === null ? {} : { lastError: state.lastError }),
+    ...figuresOf(state),
+    ...(threadId === null ? {} : { threadId }),
+    ...(lastError === null ? {} : { lastError }),
+  };
+}
+
+function remoteFigures(remote: RemoteSnapshot, mailbox: number | undefined): Partial<ActorView> {
+  const { incarnation, timers, workerId } = remote;
+  return {
+    timers,
+    ...(mailbox === undefined ? {} : { mailbox }),
+    ...(incarnation === 0 ? {} : { incarnation }),
+    ...(workerId === undefined ? {} : { threadId: workerId }),
   };
 }
 

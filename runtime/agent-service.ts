@@ -6,6 +6,7 @@
 
 import type { AgentCard } from "../actors/define-agent.ts";
 import type { Log } from "../actors/ports.ts";
+import { type AgentPlaces, detailsOf } from "./agent-details.ts";
 import { type Actor, type AgentsPort, type AgentView, RequestError } from "./system.ts";
 import { viewOfAgent } from "./views.ts";
 import type { AgentsHandle } from "./worker/agent/agent-pool.ts";
@@ -14,6 +15,7 @@ export interface AgentServiceOptions {
   readonly definitions: ReadonlyMap<string, AgentCard>;
   readonly agents: AgentsHandle;
   readonly log: Log;
+  readonly places: AgentPlaces;
   /** An agent may take tasks again. */
   onAvailable(): void;
 }
@@ -41,7 +43,11 @@ export function createAgentService(options: AgentServiceOptions): AgentsPort {
 
   return {
     list: () => [...definitions.keys()].flatMap((name) => get(name) ?? []),
-    get,
+    get: (name) => {
+      const [definition, view] = [definitions.get(name), get(name)];
+      if (definition === undefined || view === undefined) return undefined;
+      return { ...view, ...detailsOf(definition, options.places) };
+    },
     restart: async (name, by) => {
       required(name);
       note("restart", name, by);

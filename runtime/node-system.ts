@@ -5,7 +5,7 @@
  */
 
 import type { AgentCard } from "../actors/define-agent.ts";
-import type { Log } from "../actors/ports.ts";
+import type { HostFacts, Log } from "../actors/ports.ts";
 import type { Supervisor } from "../actors/tree/supervisor.ts";
 import type { Json } from "../machines/error-code.ts";
 import { createActorService } from "./actor-service.ts";
@@ -31,6 +31,7 @@ export interface NodeSystemOptions {
   readonly parts: NodeParts;
   readonly definitions: ReadonlyMap<string, AgentCard>;
   readonly log: Log;
+  readonly host: HostFacts;
   readonly isStopping: () => boolean;
   readonly inspection: InspectionHub;
 }
@@ -58,6 +59,7 @@ export function createNodeSystem(options: NodeSystemOptions): System {
       definitions: options.definitions,
       agents,
       log: options.log,
+      places: { host: options.host, database: parts.database.current().target },
       onAvailable: () => parts.workflows.current().host.engine.wake(),
     });
     agentServices.set(agents, service);

@@ -30,7 +30,7 @@ import { agentConnections, createConnectionBudget } from "./connection-budget.ts
 import { startInspection } from "./inspection-feed.ts";
 import { createLiveHub } from "./live-hub.ts";
 import { actorsChild } from "./node/actors.ts";
-import { agentsChild } from "./node/agents.ts";
+import { agentsChild, hostFacts } from "./node/agents.ts";
 import { busChild } from "./node/bus.ts";
 import { createNodeParts, type NodeContext } from "./node/context.ts";
 import { foldersChildren } from "./node/folders.ts";
@@ -95,6 +95,7 @@ async function startTree(options: NodeOptions, lock: DataDirLock): Promise<Runni
     parts: node.parts,
     definitions: node.definitions,
     log,
+    host: hostFacts(config),
     isStopping: () => stopping !== undefined,
     inspection: node.inspection,
   });

@@ -97,7 +97,49 @@ export interface AgentView {
   readonly threadId: number | null;
   readonly permissions: Readonly<Record<string, Grant>>;
   readonly resources: { cpu: number; memoryMb: number };
+  /** Of its running thread, as it last measured itself; null while there is none. */
+  readonly figures: LoopFigures | null;
 }
+
+export interface LoopFigures {
+  /** Newest delay of its event loop, in ms. */
+  readonly lagMs: number;
+  /** Time that its loop was busy so far, in ms. */
+  readonly cpuMs: number;
+  readonly heapBytes: number;
+  /** Outside of the heap, where V8 sets no limit. */
+  readonly bufferBytes: number;
+}
+
+/** How strongly a permission holds where an agent runs. */
+export type EnforcementLevel = "none" | "soft" | "brokered" | "hard";
+
+/** An agent with what is too much for a list. */
+export interface AgentDetails extends AgentView {
+  /** Where its worker runs. */
+  readonly isolation: "thread" | "process" | "deno";
+  /** By permission: `{ "read": "hard" }`, on the Node version of this node. */
+  readonly enforcement: Readonly<Record<string, EnforcementLevel>>;
+  readonly actions: readonly AgentAction[];
+}
+
+export interface AgentAction {
+  readonly name: string;
+  readonly description: string;
+  /** Postgres connections that one run needs at most. */
+  readonly connections: number;
+  /** JSON Schemas; null where they cannot be written as such. */
+  readonly inputSchema: Json;
+  readonly outputSchema: Json;
+}
+
+/** At most this many restarts in a period; beyond, the supervisor gives up. */
+export interface Intensity {
+  readonly maxRestarts: number;
+  readonly periodMs: number;
+}
+
+export type AutoShutdown = "never" | "any_significant" | "all_significant";
 
 export interface JournalEntry {
   readonly seq: number;
@@ -112,6 +154,10 @@ export interface TreeView {
   readonly id: string;
   readonly kind: "supervisor" | "worker";
   readonly strategy?: "one_for_one" | "one_for_all" | "rest_for_one";
+  readonly intensity?: Intensity;
+  readonly autoShutdown?: AutoShutdown;
+  /** Its end counts for the `autoShutdown` of its supervisor. */
+  readonly significant?: boolean;
   /** Path from the root, without incarnation: `/root/agents/DIRECTOR`. */
   readonly address?: string;
   /** How its supervisor treats its end. */
@@ -145,18 +191,26 @@ export interface ActorView {
   readonly id: string;
   readonly kind: ActorKind;
   readonly strategy?: "one_for_one" | "one_for_all" | "rest_for_one";
+  readonly intensity?: Intensity;
+  readonly autoShutdown?: AutoShutdown;
   readonly restart?: "permanent" | "transient" | "temporary";
+  readonly significant?: boolean;
   readonly status: string;
   readonly health?: "healthy" | "unhealthy" | "unknown";
   readonly restarts: number;
   readonly incarnation?: number;
   /** Messages that wait for it. */
   readonly mailbox?: number;
+  /** Delayed events of a durable actor that are stored. */
+  readonly timers?: number;
+  /** Thread id, or process id. */
   readonly threadId?: number;
   /** CPU time so far, in ms. */
   readonly cpuMs?: number;
   /** Heap in use, in bytes. */
   readonly heapBytes?: number;
+  /** Buffers outside of the heap, in bytes. */
+  readonly bufferBytes?: number;
   /** Newest delay of its event loop, in ms. */
   readonly lagMs?: number;
   /** Id of its statechart: `supervisor`, `agent`, `phase1`; absent where it is none. */
@@ -370,7 +424,7 @@ export interface TaskExplanation {
 
 export interface AgentsPort {
   list(): readonly AgentView[];
-  get(name: string): AgentView | undefined;
+  get(name: string): AgentDetails | undefined;
   /** Replaces the thread in order: running attempts get a few seconds. */
   restart(name: string, by: Actor): Promise<AgentView>;
   /** Terminates the thread at once, as a crash would; the supervisor starts another. */

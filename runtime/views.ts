@@ -15,6 +15,7 @@ import type { OwnedRun } from "./engine/owned-run.ts";
 import type {
   AgentView,
   JournalEntry,
+  LoopFigures,
   TaskStatus,
   TaskView,
   WorkflowGraph,
@@ -168,5 +169,13 @@ export function viewOfAgent(definition: AgentCard, state: AgentState | undefined
     threadId: state?.threadId ?? null,
     permissions: { ...definition.permissions },
     resources: definition.resources,
+    figures: state === undefined ? null : figuresOf(state),
   };
+}
+
+/** Of the running thread; null while there is none. */
+export function figuresOf({ figures }: AgentState): LoopFigures | null {
+  if (figures === null) return null;
+  const { arrayBufferBytes, cpuMs, heapBytes, lagMs } = figures;
+  return { lagMs, cpuMs, heapBytes, bufferBytes: arrayBufferBytes };
 }

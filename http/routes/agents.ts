@@ -7,7 +7,7 @@
 import { z } from "zod";
 import { RequestError, type System } from "../../runtime/system.ts";
 import { API_ACTOR, answers, defineRoute, type Route } from "../route.ts";
-import { agentView, pageOf } from "../schemas.ts";
+import { agentDetails, agentView, pageOf } from "../schemas.ts";
 
 const reasonBody = z.strictObject({
   reason: z.string().max(1_000).optional().describe("Goes into the journal"),
@@ -45,9 +45,9 @@ export function agentRoutes(system: System): readonly Route[] {
       method: "GET",
       path: "/api/v1/agents/:name",
       tag: "Agents",
-      summary: "One agent",
+      summary: "One agent, with the schemas of its actions and how strongly its permissions hold",
       parameters,
-      responses: [answers(200, "The agent", agentView)],
+      responses: [answers(200, "The agent", agentDetails)],
       problems: ["NOT_FOUND"],
       handle: ({ context, param }) => context.json(find(param("name"))),
     }),

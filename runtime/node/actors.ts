@@ -6,9 +6,7 @@
 
 import type { ChildSpec } from "../../actors/tree/child-spec.ts";
 import { createActorRepo } from "../../db/actor-repo.ts";
-import { createDeadLetterRepo } from "../../db/dead-letter-repo.ts";
 import { createActorHost } from "../worker/remote/actor-service.ts";
-import { createDeadLetters } from "../worker/remote/dead-letters.ts";
 import { createRegistry } from "../worker/remote/registry.ts";
 import type { NodeContext } from "./context.ts";
 
@@ -17,15 +15,13 @@ export function actorsChild(node: NodeContext): ChildSpec {
     id: "actors",
     type: "supervisor",
     start: async () => {
-      const { clock, log, nodeId, parts } = node;
-      const { db } = parts.database.current();
-      const repo = createDeadLetterRepo(db);
-      const deadLetters = createDeadLetters({ node: nodeId, log, repo: () => repo });
-      const registry = createRegistry(deadLetters);
+      const { clock, inspection, log, parts, tree } = node;
+      const { deadLetters } = tree;
       const actors = createActorHost({
-        store: createActorRepo(db),
-        registry,
+        store: createActorRepo(parts.database.current().db),
+        registry: createRegistry(deadLetters),
         deadLetters,
+        inspection,
         clock,
         log,
       });

@@ -5,9 +5,10 @@
  */
 
 import { agentDefinitions } from "../../actors/agents/registry.ts";
-import type { AgentState } from "../../actors/ports.ts";
+import type { AgentState, HostFacts } from "../../actors/ports.ts";
 import type { ChildPlace, ChildSpec, RunningChild } from "../../actors/tree/child-spec.ts";
 import { createOpenPool } from "../agents-folder/open-pool.ts";
+import type { Config } from "../config.ts";
 import { viewOfAgent } from "../views.ts";
 import { type AgentsOptions, startAgents } from "../worker/agent/agent-pool.ts";
 import type { NodeContext } from "./context.ts";
@@ -60,15 +61,16 @@ function poolOptions(node: NodeContext): Omit<AgentsOptions, "definitions" | "on
   const { bus, coordination } = parts.bus.current();
   return {
     database: parts.database.current().target,
-    host: {
-      dataDir: config.dataDir,
-      embeddedDatabase: config.databaseUrl === undefined,
-      redisUrl: config.redisUrl,
-    },
+    host: hostFacts(config),
     ports: { bus, coordination, log, incidents: node.incidents, inspection: node.inspection },
     clock,
     env: config.environment,
   };
+}
+
+/** What agents may know of where they run. */
+export function hostFacts({ dataDir, databaseUrl, redisUrl }: Config): HostFacts {
+  return { dataDir, embeddedDatabase: databaseUrl === undefined, redisUrl };
 }
 
 function show({ definitions, live }: NodeContext, state: AgentState): void {

@@ -32,6 +32,7 @@ export function agentOf(name: string): AgentView {
     threadId: 1,
     permissions: {},
     resources: { cpu: 1, memoryMb: 64 },
+    figures: null,
   };
 }
 
