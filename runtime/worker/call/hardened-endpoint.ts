@@ -85,6 +85,8 @@ export function hardenPort(
   let dead: ErrorRecord | undefined;
   let newest = "";
   let entered: CallScope | undefined;
+  // Comlink keeps the endpoint until its proxies are collected: it must not lead to whoever holds these.
+  let whenClosed = onClose;
 
   const deliver = (data: unknown): void => {
     for (const listener of listeners) listener({ data, origin: "" });
@@ -163,13 +165,14 @@ export function hardenPort(
   const die = (error: ErrorRecord): void => {
     if (dead !== undefined) return;
     dead = error;
+    whenClosed = undefined;
     port.close();
     for (const id of pending) reject(id, error);
     for (const id of served.keys()) giveUp(id);
   };
   port.addEventListener("close", () => {
     if (dead !== undefined) return;
-    if (onClose !== undefined) onClose();
+    if (whenClosed !== undefined) whenClosed();
     else setTimeout(() => die(closed), closeGraceMs).unref();
   });
 

@@ -39,8 +39,12 @@ export function thrownAnswer(id: string, record: ErrorRecord): object {
   return { id, type: "HANDLER", name: "throw", value: record };
 }
 
-/** Replaces Comlink's "throw" handler in this thread. Safe to call again. */
+let installed = false;
+
+/** Replaces Comlink's "throw" handler in this thread; once, however often it is called. */
 export function installWireErrors(): void {
+  if (installed) return;
+  installed = true;
   const original = transferHandlers.get("throw");
   if (original === undefined) throw new Error('Cannot keep errors: Comlink has no "throw" handler');
   transferHandlers.set("throw", {
