@@ -115,8 +115,18 @@ const endMb = await residentMb();
 going = false;
 await Promise.race([Promise.all(callers), sleep(15_000, undefined, { ref: false })]);
 await agents.stop();
-await residentMb();
-const after = resources();
+const after = await settled();
+
+/** What is left when nothing goes away any more; some time limits of dead threads last seconds. */
+async function settled(): Promise<Record<string, number>> {
+  let last = resources();
+  for (let round = 0; round < 20; round += 1) {
+    await residentMb();
+    last = resources();
+    if (Object.keys(before).every((kind) => (last[kind] ?? 0) <= (before[kind] ?? 0))) break;
+  }
+  return last;
+}
 
 /** What an agent's thread could leave behind, by kind. */
 function resources(): Record<string, number> {
