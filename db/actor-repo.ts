@@ -90,8 +90,17 @@ export interface ActorRepo {
   commit(address: string, incarnation: number, commit: ActorCommit): Promise<CommitResult>;
   /** An incarnation died over this event; returns how many have. 0 when it is not there any more. */
   noteDeath(address: string, seq: number): Promise<number>;
+  /** Actors that this node ran and that have not ended: what their snapshots keep as `home`. */
+  homes(node: string): Promise<readonly StoredHome[]>;
+  /** It is not to be started with its node any more. */
+  release(address: string): Promise<void>;
   /** Forgets the actor, its mail and its timers. */
   remove(address: string): Promise<void>;
+}
+
+export interface StoredHome {
+  readonly address: string;
+  readonly home: Json;
 }
 
 type Executor = Pick<Database, "execute">;
@@ -118,6 +127,18 @@ export function createActorRepo(db: Database): ActorRepo {
         update spectra.actor_mailbox set deaths = deaths + 1
         where address = ${address} and seq = ${seq} returning deaths`);
       return row?.deaths ?? 0;
+    },
+    homes: async (node) => {
+      const rows = await db.execute<{ address: string; home: Json }>(sql`
+        select address, snapshot->'home' as home from spectra.actors
+        where snapshot->'home'->>'node' = ${node}
+          and coalesce(snapshot->'state'->>'status', '') <> 'done' order by address`);
+      return rows.map(({ address, home }) => ({ address, home }));
+    },
+    release: async (address) => {
+      await db.execute(sql`
+        update spectra.actors set snapshot = snapshot - 'home'
+        where address = ${address} and jsonb_typeof(snapshot) = 'object'`);
     },
     remove: async (address) => {
       await db.execute(sql`

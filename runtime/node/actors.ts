@@ -15,17 +15,20 @@ export function actorsChild(node: NodeContext): ChildSpec {
     id: "actors",
     type: "supervisor",
     start: async () => {
-      const { clock, inspection, log, parts, tree } = node;
+      const { clock, inspection, log, nodeId, parts, tree } = node;
       const { deadLetters } = tree;
       const actors = createActorHost({
         store: createActorRepo(parts.database.current().db),
         registry: createRegistry(deadLetters),
         deadLetters,
         inspection,
+        node: nodeId,
         clock,
         log,
       });
       parts.actors.set(actors);
+      // The node does not wait for them: each is supervised on its own.
+      void actors.resume();
       return actors.child;
     },
   };

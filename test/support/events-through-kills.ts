@@ -39,8 +39,10 @@ export interface KillReport {
   readonly ms: number;
 }
 
-/** Kills come between the opening of a worker and this many times what a start takes. */
-const killWithinStarts = 2;
+/** Of the kills, those that are to come while the worker starts. */
+const killsInStartShare = 0.4;
+/** Longest pause before a kill while events are under way, from 0. */
+const maxPauseMs = 40;
 /** Node 24 and 26 may crash as a whole when a thread is interrupted at the end of a top-level await. */
 const mayInterrupt = Number(process.versions.node.split(".")[0]) < 24;
 
@@ -71,29 +73,26 @@ export async function sendThroughKills(
       sends.push(actors.host.send(address, { type: "ADD", n: sent }));
       sent += 1;
     };
-    // Events are spread over the kills, so that each falls into traffic.
-    const share = Math.ceil(run.events / run.kills);
+    // Events are spread over the kills of workers that run, so that each falls into traffic.
+    const share = Math.ceil(run.events / (run.kills * (1 - killsInStartShare)));
     let killed: number | undefined;
     while ((sent < run.events || kills.kills < run.kills) && inTime()) {
-      const until = Math.min(run.events, sent + share);
-      const half = Math.ceil((sent + until) / 2);
-      while (sent < half) send();
       const worker = await nextWorker(handle, killed, inTime);
+      const openedMs = performance.now();
+      const wasRunning = handle.state().phase === "running";
+      const until = Math.min(run.events, sent + share);
       if (worker === undefined || kills.kills >= run.kills) {
         while (sent < until) send();
         continue;
       }
-      const openedMs = performance.now();
-      const untilMs = openedMs + Math.random() * killWithinStarts * average(starts);
-      let isRunning = handle.state().phase === "running";
-      while (performance.now() < untilMs) {
-        await pause(1);
-        // One by one, so that some are under way at any moment.
-        if (sent < until) send();
-        if (isRunning || handle.state().phase !== "running") continue;
-        isRunning = true;
-        starts.push(performance.now() - openedMs);
+      if (Math.random() < killsInStartShare) await pause(Math.random() * average(starts));
+      else {
+        await soonRunning(handle, inTime);
+        if (!wasRunning) starts.push(performance.now() - openedMs);
+        while (sent < until) send();
+        await pause(Math.random() * maxPauseMs);
       }
+      const isRunning = handle.state().phase === "running";
       const { ackedSeq, workerId } = handle.state();
       // It may have ended by itself; then nobody is killed.
       if (workerId !== worker || !(await killer.kill(worker, handle))) continue;
@@ -141,6 +140,10 @@ async function nextWorker(
     await pause(1);
   }
   return undefined;
+}
+
+async function soonRunning(handle: RemoteHandle, inTime: () => boolean): Promise<void> {
+  while (inTime() && handle.state().phase !== "running") await pause(1);
 }
 
 interface Killer {

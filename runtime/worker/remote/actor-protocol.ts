@@ -11,8 +11,18 @@ import type { InspectorSeed } from "../inspect/inspector.ts";
 /** Of the stored snapshot; others are refused. */
 export const snapshotFormat = 1;
 
+/** Which node runs an actor, and how it started it: what it takes to do so again. */
+export interface ActorHome {
+  readonly node: string;
+  /** What `ActorHost.start` was given, but for the input. */
+  readonly definition: Json;
+  readonly options: Json;
+}
+
 /** What is stored as an actor's snapshot. */
 export interface StoredState {
+  /** Absent where whoever started it will do so again. */
+  readonly home?: ActorHome;
   /** XState's persisted snapshot, encoded. */
   readonly state: Json;
   /** Newest event of each sender that it holds. */
@@ -43,6 +53,7 @@ export interface StartBody {
   readonly address: string;
   readonly incarnation: number;
   readonly input: Json;
+  readonly home?: ActorHome;
   readonly saved: SavedActor | null;
   readonly timers: readonly SavedTimer[];
   /** Shared memory, in a thread: the event that is being applied, and the newest one that was. */

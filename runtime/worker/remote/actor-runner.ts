@@ -50,7 +50,7 @@ export interface ActorRunner {
 /** @throws {AgentError} Where the snapshot is refused. */
 export function startRunner(
   definition: ActorDefinition,
-  start: Pick<StartBody, "address" | "input" | "saved" | "timers">,
+  start: Pick<StartBody, "address" | "home" | "input" | "saved" | "timers">,
   port: RunnerPort,
 ): ActorRunner {
   const { actor, identity, stored, migrated } = restoreActor(definition, start.saved, start.input);
@@ -108,6 +108,7 @@ export function startRunner(
       state: encodeValue(persistedSnapshot(actor)),
       senders: Object.fromEntries(senders),
       sent,
+      ...(start.home === undefined ? {} : { home: start.home }),
     };
     commits += 1;
     return {

@@ -4,11 +4,20 @@
  * @module
  */
 
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { type Actor, type AnyEventObject, createActor } from "xstate";
 import type { RunningChild, TreeNode } from "../../../actors/tree/child-spec.ts";
 import type { ChildExit } from "../../../machines/child-table.ts";
 import { createDeferred } from "../../../machines/deferred.ts";
-import { AgentError, toErrorRecord } from "../../../machines/error-code.ts";
+import {
+  AgentError,
+  type ErrorRecord,
+  type Json,
+  toErrorRecord,
+} from "../../../machines/error-code.ts";
+import { compiledUrl } from "../thread-url.ts";
+import type { ActorHome } from "./actor-protocol.ts";
 import type { ActorReference } from "./define-actor.ts";
 import { parseAddress } from "./registry.ts";
 import {
@@ -60,6 +69,8 @@ export interface ActorService {
   /** The supervisor `/root/actors`, for the node's tree. */
   readonly child: RunningChild;
   readonly system: RemoteSystem;
+  /** Starts what this node ran before; what cannot be is told to the log, and `parked`. Never rejects. */
+  resume(): Promise<void>;
   /** Sends a dead letter again and removes it; false when it is gone, or nobody would get it. */
   replay(id: number): Promise<boolean>;
   /** The XState actor that stands for it here. */
@@ -71,6 +82,8 @@ export interface ActorService {
 export function createActorHost(system: RemoteSystem): ActorService {
   const actors = new Map<string, Actor<RemoteActorLogic>>();
   const exited = createDeferred<ChildExit>();
+  /** By address, why. */
+  const parked = new Map<string, ErrorRecord>();
 
   async function start(
     definition: ActorReference,
@@ -86,7 +99,10 @@ export function createActorHost(system: RemoteSystem): ActorService {
     if (actors.size >= maxActors) {
       throw new AgentError("TOO_MANY_ACTORS", `Cannot start ${address}: ${maxActors} actors run`);
     }
-    const actor = createActor(remoteActor(definition, { ...options, address }, system), { input });
+    const home = homeOf(system.node, definition, { ...options, id });
+    const logic = remoteActor(definition, { ...options, address, ...home }, system);
+    const actor = createActor(logic, { input });
+    parked.delete(address);
     actors.set(address, actor);
     await started(actor);
     return address;
@@ -101,9 +117,39 @@ export function createActorHost(system: RemoteSystem): ActorService {
     await handle?.stop();
   }
 
+  async function resume(): Promise<void> {
+    const { log, node, store } = system;
+    if (node === undefined) return;
+    try {
+      const homes = await store.homes(node);
+      await Promise.all(homes.map(({ address, home }) => resumeOne(address, home)));
+    } catch (error) {
+      log.error("actors.not-resumed", { error: toErrorRecord(error) });
+    }
+  }
+
+  async function resumeOne(address: string, home: Json): Promise<void> {
+    const { definition, options } = home as unknown as StoredStart;
+    try {
+      refuseMissing(address, definition.module);
+      if (actors.has(address)) return;
+      await start(definition, options);
+      system.log.info("actor.resumed", { address });
+    } catch (error) {
+      const record = toErrorRecord(error);
+      // One that was started and then failed tells so itself.
+      if (!actors.has(address)) parked.set(address, record);
+      system.log.error("actor.parked", { address, error: record });
+    }
+  }
+
   const host: ActorHost = {
     start,
-    stop,
+    stop: async (address) => {
+      await stop(address);
+      parked.delete(address);
+      if (system.node !== undefined) await system.store.release(address);
+    },
     send: async (address, event, { timeoutMs } = {}) => {
       const encoded = encodeOrBury(event, address, system);
       const expiry = timeoutMs === undefined ? {} : { expiresMs: Date.now() + timeoutMs };
@@ -118,7 +164,7 @@ export function createActorHost(system: RemoteSystem): ActorService {
       await Promise.all([...actors.keys()].map(stop));
       exited.resolve({ type: "normal" });
     },
-    view: () => viewOf(host.list()),
+    view: () => viewOf(host.list(), parked),
   };
   async function replay(id: number): Promise<boolean> {
     const { deadLetters, registry } = system;
@@ -143,6 +189,7 @@ export function createActorHost(system: RemoteSystem): ActorService {
     host,
     child,
     system,
+    resume,
     replay,
     actor: (address) => actors.get(address),
     mailbox: (address) => {
@@ -152,7 +199,36 @@ export function createActorHost(system: RemoteSystem): ActorService {
   };
 }
 
-function viewOf(snapshots: readonly RemoteSnapshot[]): TreeNode {
+/** What `ActorHome` holds, as `start` takes it. */
+interface StoredStart {
+  readonly definition: ActorReference;
+  readonly options: StartActorOptions;
+}
+
+function homeOf(
+  node: string | undefined,
+  { name, module, permissions = {}, isolation = "thread" }: ActorReference,
+  options: StartActorOptions,
+): { readonly home?: ActorHome } {
+  if (node === undefined) return {};
+  const definition = { name, module, permissions, isolation };
+  const plain = { definition, options } as unknown as { definition: Json; options: Json };
+  return { home: { node, ...plain } };
+}
+
+/** @throws {AgentError} `ACTOR_UNKNOWN`. */
+function refuseMissing(address: string, module: string): void {
+  const url = compiledUrl(module);
+  if (!url.startsWith("file:") || existsSync(fileURLToPath(url))) return;
+  const message = `Cannot start ${address} again: its module ${module} is gone; start it from where it is now, or remove it`;
+  throw new AgentError("ACTOR_UNKNOWN", message);
+}
+
+function viewOf(
+  snapshots: readonly RemoteSnapshot[],
+  parked: ReadonlyMap<string, ErrorRecord>,
+): TreeNode {
+  const idOf = (address: string): string => address.slice(actorsPath.length + 1);
   return {
     id: "actors",
     kind: "supervisor",
@@ -161,10 +237,16 @@ function viewOf(snapshots: readonly RemoteSnapshot[]): TreeNode {
     strategy: "one_for_one",
     status: "running",
     restarts: snapshots.reduce((sum, { restarts }) => sum + restarts, 0),
-    children: snapshots.map(({ address, phase, restarts, lastError }): TreeNode => {
-      const id = address.slice(actorsPath.length + 1);
-      return { id, kind: "worker", address, status: phase, restarts, lastError, children: [] };
-    }),
+    children: [
+      ...snapshots.map(({ address, phase, restarts, lastError }): TreeNode => {
+        const known = { address, status: phase, restarts, lastError };
+        return { id: idOf(address), kind: "worker", ...known, children: [] };
+      }),
+      ...[...parked].map(([address, lastError]): TreeNode => {
+        const known = { address, status: "parked", restarts: 0, lastError };
+        return { id: idOf(address), kind: "worker", ...known, children: [] };
+      }),
+    ],
   };
 }
 

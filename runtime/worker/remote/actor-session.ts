@@ -18,6 +18,7 @@ import { bounded } from "../call/calls.ts";
 import type { InspectionHub } from "../inspect/hub.ts";
 import type { Carrier, WorkerFault } from "../web/carrier.ts";
 import type {
+  ActorHome,
   CommitBody,
   DeliveredEvent,
   Envelope,
@@ -72,6 +73,7 @@ export interface SessionOptions {
   readonly store: ActorRepo;
   readonly claim: ActorClaim;
   readonly input: Json;
+  readonly home?: ActorHome;
   /** One event at a time until this one, since one of them may have killed the incarnation before. */
   readonly carefulUntil: number;
   /** A loop that stands still this long while it applies an event is ended. */
@@ -321,6 +323,7 @@ export async function startSession(options: SessionOptions): Promise<ActorSessio
     address,
     incarnation: claim.incarnation,
     input: options.input,
+    ...(options.home === undefined ? {} : { home: options.home }),
     saved: claim.saved,
     timers: claim.timers,
     ...(shared ? { progress } : {}),

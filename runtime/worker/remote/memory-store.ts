@@ -13,6 +13,7 @@ import type {
   SavedActor,
   SavedTimer,
 } from "../../../db/actor-repo.ts";
+import type { Json } from "../../../machines/error-code.ts";
 
 interface Row {
   incarnation: number;
@@ -81,6 +82,21 @@ export function createMemoryStore(): ActorRepo {
       if (row === undefined || found === undefined) return 0;
       row.mail[at] = { ...found, deaths: found.deaths + 1 };
       return found.deaths + 1;
+    },
+    homes: async (node) =>
+      [...rows].flatMap(([address, { saved }]) => {
+        const { home, state } = (saved.snapshot ?? {}) as {
+          home?: { readonly node: string };
+          state?: { readonly status?: string };
+        };
+        if (home?.node !== node || state?.status === "done") return [];
+        return [{ address, home: home as Json }];
+      }),
+    release: async (address) => {
+      const row = rows.get(address);
+      if (row === undefined) return;
+      const { home: _, ...snapshot } = Object(row.saved.snapshot) as { home?: Json };
+      row.saved = { ...row.saved, snapshot };
     },
     remove: async (address) => {
       rows.delete(address);

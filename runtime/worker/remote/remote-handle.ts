@@ -22,7 +22,7 @@ import {
 } from "../../../machines/error-code.ts";
 import type { Intensity, Restart } from "../../../machines/restart-policy.ts";
 import type { InspectionHub } from "../inspect/hub.ts";
-import type { Question, StoredState } from "./actor-protocol.ts";
+import type { ActorHome, Question, StoredState } from "./actor-protocol.ts";
 import { type ActorSession, type SessionHooks, startSession } from "./actor-session.ts";
 import type { ActorSource } from "./actor-worker.ts";
 import type { DeadLetterReason, DeadLetters } from "./dead-letters.ts";
@@ -44,6 +44,8 @@ export interface RemoteSystem {
   readonly deadLetters: DeadLetters;
   readonly clock: Clock;
   readonly log: Log;
+  /** The node that starts its actors again when it starts. Absent: whoever started them does. */
+  readonly node?: string;
   /** Where the machines in the workers are watched. */
   readonly inspection?: InspectionHub;
 }
@@ -64,6 +66,8 @@ export interface RemoteOptions {
   /** A worker that stands still this long over an event is ended. Default 5 s. */
   readonly hangMs?: number;
   readonly shutdownMs?: number;
+  /** Stored with it, where its node is to start it again. */
+  readonly home?: ActorHome;
   /** A store whose snapshot is older than this event is refused. */
   readonly expectSeq?: number;
 }
@@ -192,6 +196,7 @@ export function createRemote(
       store,
       claim,
       input: options.input ?? null,
+      ...(options.home === undefined ? {} : { home: options.home }),
       carefulUntil,
       hangMs: options.hangMs ?? defaultHangMs,
       hooks,
