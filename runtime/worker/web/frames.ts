@@ -46,6 +46,8 @@ export interface ScopeEndpoint {
   send(frame: ScopeFrame, transfer?: readonly Transferable[]): void;
   /** Called once; keeps the worker alive from then on. `onError`: a frame that cannot be deserialised. */
   listen(onFrame: (frame: ParentFrame) => void, onError: (error: unknown) => void): void;
+  /** The root module has been evaluated to its end. */
+  loaded(): void;
   /** Ends the worker at once, when all that was sent is on its way. Nothing runs after it. */
   exit(code: number): never;
 }

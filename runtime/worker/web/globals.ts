@@ -134,6 +134,22 @@ export function hide(values: Readonly<Record<string, unknown>>): void {
   }
 }
 
+/** The same for one that is slow to load: it is loaded by the first who reads it. */
+export function hideLater(name: string, load: () => unknown): void {
+  Object.defineProperty(globalThis, name, {
+    configurable: true,
+    enumerable: false,
+    get: () => {
+      const value = load();
+      hide({ [name]: value });
+      return value;
+    },
+    set: (value: unknown) => {
+      hide({ [name]: value });
+    },
+  });
+}
+
 /** Node knows its event targets by symbols that the constructor sets, and by what `constructor` inherits. */
 export function makeEventTarget(prototype: object): void {
   const seed = new EventTarget();

@@ -9,8 +9,9 @@ import type { LoopFigures } from "./carrier.ts";
 
 export const turnIntervalMs = 250;
 
-/** One number per figure. Only the worker writes; a reader may see figures of two turns mixed. */
-export const meterBytes = 5 * Float64Array.BYTES_PER_ELEMENT;
+const figureCount = 5;
+/** One number per figure, and whether the root module is loaded. Only the worker writes; a reader may see figures of two turns mixed. */
+export const meterBytes = (figureCount + 1) * Float64Array.BYTES_PER_ELEMENT;
 
 /** Measures each `turnIntervalMs`, for as long as something else keeps the loop alive. */
 export function startMeter(write: (figures: LoopFigures) => void): void {
@@ -41,4 +42,13 @@ export function writeFigures(into: Float64Array, figures: LoopFigures): void {
 export function readFigures(from: Float64Array): LoopFigures {
   const [turns = 0, lagMs = 0, cpuMs = 0, heapBytes = 0, arrayBufferBytes = 0] = from;
   return { turns, lagMs, cpuMs, heapBytes, arrayBufferBytes };
+}
+
+/** The root module has been evaluated, its top-level awaits too. */
+export function writeLoaded(into: Float64Array): void {
+  into[figureCount] = 1;
+}
+
+export function isLoaded(from: Float64Array): boolean {
+  return from[figureCount] === 1;
 }

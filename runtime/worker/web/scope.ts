@@ -4,18 +4,23 @@
  * @module
  */
 
+import { createRequire } from "node:module";
 import type { Transferable } from "node:worker_threads";
-import { installGuards } from "../permissions/guards.ts";
+import { isEverything } from "../permissions/enforcement.ts";
+import type * as Guards from "../permissions/guards.ts";
 import { createDenoNamespace } from "./deno-namespace.ts";
 import { DeliveredMessage, defineHandler } from "./events.ts";
 import { faultOf } from "./fault.ts";
 import type { MessageFrame, ParentFrame, ScopeEndpoint } from "./frames.ts";
-import { defineErrorHandlers, defineGlobals, hide } from "./globals.ts";
+import { defineErrorHandlers, defineGlobals, hide, hideLater } from "./globals.ts";
 import { installImportHooks } from "./import-hooks.ts";
 import { enterRealm, holdPermissions } from "./realm.ts";
 import { bridgeErrors } from "./scope-errors.ts";
 import { portsOf, transferList } from "./transfer.ts";
-import { Worker } from "./worker.ts";
+import type * as WorkerModule from "./worker.ts";
+
+/** Compiled code, as all that runs in a thread; the modules are those that an import gives. */
+const require = createRequire(import.meta.url);
 
 type LoadFrame = Extract<ParentFrame, { type: "load" }>;
 
@@ -50,8 +55,13 @@ async function load(frame: LoadFrame, endpoint: ScopeEndpoint, inbox: Inbox): Pr
     close,
     post: (data, transfer) => post(endpoint, data, transfer),
   });
-  hide({ Worker, Deno: createDenoNamespace(holder, close) });
-  installGuards({ permissions: () => holder.current });
+  hide({ Deno: createDenoNamespace(holder, close) });
+  // Half of all modules are there for workers of workers, which few make.
+  hideLater("Worker", () => (require("./worker.js") as typeof WorkerModule).Worker);
+  if (!isEverything(permissions)) {
+    const { installGuards } = require("../permissions/guards.js") as typeof Guards;
+    installGuards({ permissions: () => holder.current });
+  }
   // After the listeners are guarded, which the handlers are among.
   const errors = bridgeErrors((fault) => {
     endpoint.send({ type: "fault", fault });
@@ -71,6 +81,7 @@ async function load(frame: LoadFrame, endpoint: ScopeEndpoint, inbox: Inbox): Pr
   });
   try {
     await import(wrap(beginModule, root));
+    endpoint.loaded();
   } catch (error) {
     if (evaluating) errors.rejected(error);
     else errors.die(faultOf(error, "load"));

@@ -6,7 +6,7 @@
 
 import { workerData } from "node:worker_threads";
 import type { ParentFrame, ScopeEndpoint } from "./frames.ts";
-import { startMeter, writeFigures } from "./meter.ts";
+import { startMeter, writeFigures, writeLoaded } from "./meter.ts";
 import { enterScope } from "./scope.ts";
 import type { ThreadSeed } from "./thread-carrier.ts";
 
@@ -23,6 +23,7 @@ const endpoint: ScopeEndpoint = {
     frames.on("message", (frame: ParentFrame) => onFrame(frame));
     frames.on("messageerror", onError);
   },
+  loaded: () => writeLoaded(figures),
   exit: (code) => {
     process.removeAllListeners("exit");
     return Reflect.apply(exit, process, [code]);
