@@ -1,5 +1,6 @@
 /**
- * What the package `spectra-orchestrator` exports: how agents and workflows are written.
+ * What the package `spectra-orchestrator` exports: how agents, actors and workflows are written, and Deno's
+ * `Worker` on its own.
  *
  * @module
  */
@@ -17,6 +18,7 @@ export type { TaskDefinition, WorkflowDefinition } from "../actors/define-workfl
 export { defineStatechart, defineWorkflow, output, param } from "../actors/define-workflow.ts";
 export type { AgentContext } from "../actors/ports.ts";
 export { AgentError, type Json } from "../machines/error-code.ts";
+export { enforcement } from "./worker/permissions/enforcement.ts";
 export {
   lookup,
   members,
@@ -34,3 +36,4 @@ export {
   type OpenActorHostOptions,
   openActorHost,
 } from "./worker/remote/open-actor-host.ts";
+export { Worker, type WorkerExit, type WorkerOptions } from "./worker/web/worker.ts";

@@ -55,6 +55,12 @@ export async function benchRecovery(runs: number): Promise<Figure[]> {
       goal: { atMost: 250 },
     },
     {
+      name: "a call in flight fails after its thread was killed",
+      values: await settlesMs(runs),
+      unit: "ms",
+      goal: { atMost: 100 },
+    },
+    {
       name: `blocked loop: from its begin to the failed call (limit ${unresponsiveMs} ms)`,
       values: await spinsMs(runs),
       unit: "ms",
@@ -85,6 +91,25 @@ async function recoveriesMs(runs: number, options: Partial<AgentsOptions>): Prom
     times.push(ofRun);
     await agents.stop();
   }
+  return times;
+}
+
+/** From the kill to the end of the call that it interrupts, the death of the thread included. */
+async function settlesMs(runs: number): Promise<number[]> {
+  const agents = await startCrowd(1, {});
+  const times: number[] = [];
+  for (let run = 0; run < runs; run += 1) {
+    const hooks = recordHooks();
+    const call = callOf("wait", {}, { agent: "CROWD-001", taskKey: `task-${run}` });
+    const outcome = agents.run(call, hooks);
+    await hooks.begun;
+    const startMs = performance.now();
+    void agents.killThread("CROWD-001");
+    if ((await outcome).type === "succeeded") throw new Error("A call outlived its thread");
+    times.push(performance.now() - startMs);
+    await sleep(calmMs);
+  }
+  await agents.stop();
   return times;
 }
 

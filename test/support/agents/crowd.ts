@@ -30,12 +30,13 @@ function member(name: string): AgentDefinition {
         run: async (_ctx, { n }) => ({ n }),
       }),
       wait: capability({
-        description: "Waits until it is aborted.",
+        description: "Tells that it runs, then waits until it is aborted.",
         input: nothing,
         output: nothing,
         connections: 0,
         run: (ctx) =>
           new Promise((_resolve, reject) => {
+            ctx.heartbeat();
             ctx.signal.addEventListener("abort", () => reject(ctx.signal.reason));
           }),
       }),
