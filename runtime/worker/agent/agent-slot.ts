@@ -71,6 +71,8 @@ export function createAgentSlot(options: AgentSlotOptions): AgentSlot {
   /** A spare that took over, until the supervisor asks for a thread. */
   let successor: Promise<AgentThread> | undefined;
   let incarnation = 0;
+  /** Counts how often all starts were called off. */
+  let calledOff = 0;
   const state = (): AgentState => stateOf(agent.name, actor.getSnapshot(), thread, incarnation);
   actor.subscribe(() => options.onChange(state()));
   const unwatch = ports.inspection?.local.watch(actor, `/root/agents/${agent.name}/lifecycle`);
@@ -100,6 +102,7 @@ export function createAgentSlot(options: AgentSlotOptions): AgentSlot {
   };
   const startFollowed = async (): Promise<AgentThread> => {
     incarnation += 1;
+    const before = calledOff;
     let started: AgentThread;
     try {
       started = await open();
@@ -108,6 +111,11 @@ export function createAgentSlot(options: AgentSlotOptions): AgentSlot {
       record("start-failed", "restarted", reason);
       actor.send({ type: "thread.died", error: reason });
       throw error;
+    }
+    // A late successor must not pass for the thread of who is started again by then.
+    if (calledOff !== before) {
+      await started.stop();
+      throw unavailable(agent.name, status());
     }
     thread = started;
     actor.send({ type: "thread.ready" });
@@ -133,6 +141,7 @@ export function createAgentSlot(options: AgentSlotOptions): AgentSlot {
   const dropSuccessor = async (): Promise<void> => {
     const left = successor;
     successor = undefined;
+    calledOff += 1;
     await left?.then(
       (one) => one.stop(),
       () => undefined,
