@@ -14,7 +14,7 @@ import * as actorSchemas from "../../http/actor-schemas.ts";
 import type { ServerFrame } from "../../http/live/frames.ts";
 import type { Problem } from "../../http/problem.ts";
 import * as schemas from "../../http/schemas.ts";
-import type { AgentView, Page, WorkflowView } from "../../runtime/system.ts";
+import type { AgentDetails, AgentView, Page, WorkflowView } from "../../runtime/system.ts";
 import { type SupervisorProcess, startSupervisor } from "../support/supervisor.ts";
 
 let supervisor: SupervisorProcess;
@@ -109,7 +109,7 @@ test("each reading route answers what its schema says", async () => {
     ["/system/metrics", schemas.systemMetrics],
     ["/system/tree", schemas.treeView],
     ["/agents", schemas.pageOf(schemas.agentView)],
-    ["/agents/DIRECTOR", schemas.agentView],
+    ["/agents/DIRECTOR", schemas.agentDetails],
     ["/actors", actorSchemas.actorView],
     ["/actors/root/agents/DIRECTOR", actorSchemas.actorView],
     ["/actors/root/agents/machine", actorSchemas.machineView],
@@ -135,6 +135,22 @@ test("all 17 agents are there, healthy, each in its own thread", async () => {
   expect(items).toHaveLength(17);
   expect(items.filter((agent) => agent.health !== "healthy")).toEqual([]);
   expect(new Set(items.map((agent) => agent.threadId)).size).toBe(17);
+});
+
+test("an agent's page has the schemas of its actions and how strongly its permissions hold", async () => {
+  const agent = await supervisor.get<AgentDetails>("/agents/APIDESIGNER");
+  expect(agent.actions.map(({ name }) => name)).toEqual(agent.capabilities);
+  for (const { inputSchema, outputSchema } of agent.actions) {
+    expect([inputSchema, outputSchema]).toEqual([expect.any(Object), expect.any(Object)]);
+  }
+  expect(agent).toMatchObject({
+    isolation: "thread",
+    enforcement: { read: "hard", write: "hard", run: "hard", ffi: "hard" },
+    figures: { heapBytes: expect.any(Number), bufferBytes: expect.any(Number) },
+  });
+  // Native code is bound by nothing that binds JavaScript, and the page says so.
+  const director = await supervisor.get<AgentDetails>("/agents/DIRECTOR");
+  expect(director).toMatchObject({ permissions: { ffi: true }, enforcement: { read: "soft" } });
 });
 
 test("the OpenAPI document names every route, and refers to nothing that it lacks", async () => {

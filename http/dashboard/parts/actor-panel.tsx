@@ -9,6 +9,7 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type {
   ActorView,
   InspectedTransition,
+  Intensity,
   MachineState,
   MachineTransition,
   MachineView,
@@ -59,21 +60,31 @@ export function ActorPanel(props: { address: string }): JSX.Element {
   );
 }
 
+function limitOf({ maxRestarts, periodMs }: Intensity): string {
+  return `${maxRestarts} in ${formatDuration(periodMs)}`;
+}
+
+function megabytes(bytes: number | undefined): string | undefined {
+  return bytes === undefined ? undefined : `${Math.round(bytes / MEGABYTE)} MB`;
+}
+
 function Figures({ actor }: { actor: ActorView }): JSX.Element {
   const figures: [string, string | number | undefined][] = [
     ["Kind", actor.kind],
     ["Strategy", actor.strategy],
     ["Restart", actor.restart],
+    ["Significant", actor.significant === true ? "yes" : undefined],
+    ["Ends with children", actor.autoShutdown === "never" ? undefined : actor.autoShutdown],
     ["Restarts", actor.restarts],
+    ["Restart limit", actor.intensity === undefined ? undefined : limitOf(actor.intensity)],
     ["Incarnation", actor.incarnation],
     ["Health", actor.health],
     ["Mailbox", actor.mailbox],
-    ["Thread", actor.threadId],
+    ["Timers", actor.timers],
+    [actor.kind === "remote" ? "Worker" : "Thread", actor.threadId],
     ["CPU", actor.cpuMs === undefined ? undefined : formatDuration(actor.cpuMs)],
-    [
-      "Heap",
-      actor.heapBytes === undefined ? undefined : `${Math.round(actor.heapBytes / MEGABYTE)} MB`,
-    ],
+    ["Heap", megabytes(actor.heapBytes)],
+    ["Buffers", megabytes(actor.bufferBytes)],
     ["Loop delay", actor.lagMs === undefined ? undefined : `${Math.round(actor.lagMs)} ms`],
   ];
   return (

@@ -9,6 +9,8 @@ import type { AgentView } from "../../../runtime/system.ts";
 import { formatDuration, formatKey, formatPercent } from "../format.ts";
 import { model } from "../store.ts";
 
+const MEGABYTE = 1_048_576;
+
 export function Agents(): JSX.Element {
   const agents = [...model.value.agents.values()];
   const busy = agents.filter((agent) => agent.inFlight > 0).length;
@@ -67,6 +69,12 @@ function Agent(props: { agent: AgentView }): JSX.Element {
           value={agent.averageMs === null ? "–" : formatDuration(agent.averageMs)}
         />
         <Figure name="Restarts" value={String(agent.restarts)} tone={agent.restarts > 0} />
+        <Figure
+          name="Heap"
+          value={
+            agent.figures === null ? "–" : `${Math.round(agent.figures.heapBytes / MEGABYTE)} MB`
+          }
+        />
         <Figure name="Thread" value={agent.threadId === null ? "–" : String(agent.threadId)} />
       </dl>
     </li>
