@@ -7,6 +7,7 @@
  */
 
 import { sql } from "drizzle-orm";
+import { type Address, readAddress } from "../machines/address.ts";
 import type { Json } from "../machines/error-code.ts";
 import type { Database } from "./database.ts";
 import { toJsonb } from "./jsonb.ts";
@@ -258,21 +259,27 @@ async function commitWithSends(
   incarnation: number,
   change: ActorCommit,
 ): Promise<CommitResult> {
-  const targets = [...new Set(change.sends.map(({ target }) => target))];
+  const sends = change.sends.map((send) => ({ send, ...readAddress(send.target) }));
+  const paths = [...new Set(sends.flatMap(({ path }) => path ?? []))];
   // All locks in one order: two actors may write to each other at once.
-  const found = await tx.execute<{ address: string }>(sql`
-    select address from spectra.actors where address in (
-      select jsonb_array_elements_text(${JSON.stringify([address, ...targets])}::jsonb))
+  const found = await tx.execute<{ address: string; incarnation: string }>(sql`
+    select address, incarnation::text from spectra.actors where address in (
+      select jsonb_array_elements_text(${toJsonb([address, ...paths])}::jsonb))
     order by address for update`);
-  const known = new Set(found.map((row) => row.address));
+  const incarnations = new Map(found.map((row) => [row.address, Number(row.incarnation)]));
   if (!(await write(tx, address, incarnation, change))) return { type: "fenced" };
-  for (const target of targets.filter((name) => known.has(name))) {
-    const mail = change.sends
-      .filter((send) => send.target === target)
-      .map(({ senderSeq, event }) => ({ sender: address, senderSeq, event }));
-    await insertMail(tx, target, mail);
+  const isKnown = (target: Partial<Address>): boolean => {
+    const runs = target.path === undefined ? undefined : incarnations.get(target.path);
+    return runs !== undefined && (target.incarnation ?? runs) === runs;
+  };
+  for (const path of paths) {
+    const mail = sends
+      .filter((one) => one.path === path && isKnown(one))
+      .map(({ send: { senderSeq, event } }) => ({ sender: address, senderSeq, event }));
+    if (mail.length > 0) await insertMail(tx, path, mail);
   }
-  return { type: "committed", unknown: change.sends.filter(({ target }) => !known.has(target)) };
+  const unknown = sends.filter((one) => !isKnown(one)).map(({ send }) => send);
+  return { type: "committed", unknown };
 }
 
 /** Snapshot, mailbox and timers in one statement, as of one moment; false when another incarnation or a newer snapshot is there. */

@@ -113,3 +113,39 @@ export interface FromWorker {
   /** Everything that it applied is stored. */
   readonly stopped: null;
 }
+
+type Shape = Readonly<Record<string, (value: unknown) => boolean>>;
+
+const isNumber = (value: unknown): boolean => typeof value === "number";
+const isText = (value: unknown): boolean => typeof value === "string";
+const isList = (value: unknown): boolean => Array.isArray(value);
+const isAnything = (): boolean => true;
+const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === "object" && value !== null;
+const has =
+  (shape: Shape) =>
+  (value: unknown): boolean =>
+    isRecord(value) && Object.entries(shape).every(([name, is]) => is(value[name]));
+
+/** The parts of each frame that the parent relies on. */
+const fromWorker: Readonly<Record<keyof FromWorker, (body: unknown) => boolean>> = {
+  ready: isAnything,
+  at: isNumber,
+  commit: has({
+    n: isNumber,
+    saved: has({ seq: isNumber, machineId: isText, machineVersion: isText, machineHash: isText }),
+    timers: has({ set: isList, drop: isList }),
+    sends: (value) =>
+      Array.isArray(value) &&
+      value.every(has({ target: isText, senderSeq: isNumber, event: isRecord })),
+    status: (value) => value === "active" || value === "done",
+  }),
+  failed: has({ seq: isNumber, error: has({ code: isText, message: isText }) }),
+  ask: has({ id: isNumber, question: has({ type: isText }) }),
+  stopped: isAnything,
+};
+
+/** Code in a worker can reach its port, so frames are checked before use. */
+export function isFromWorker(kind: string, body: unknown): boolean {
+  return Object.hasOwn(fromWorker, kind) && fromWorker[kind as keyof FromWorker](body);
+}

@@ -8,6 +8,7 @@ import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { type Actor, type AnyEventObject, createActor } from "xstate";
 import type { RunningChild, TreeNode } from "../../../actors/tree/child-spec.ts";
+import { parseAddress } from "../../../machines/address.ts";
 import type { ChildExit } from "../../../machines/child-table.ts";
 import { createDeferred } from "../../../machines/deferred.ts";
 import {
@@ -19,7 +20,6 @@ import {
 import { compiledUrl } from "../thread-url.ts";
 import type { ActorHome } from "./actor-protocol.ts";
 import type { ActorReference } from "./define-actor.ts";
-import { parseAddress } from "./registry.ts";
 import {
   encodeOrBury,
   handleOf,

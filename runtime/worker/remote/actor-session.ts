@@ -17,16 +17,17 @@ import {
 import { bounded } from "../call/calls.ts";
 import type { InspectionHub } from "../inspect/hub.ts";
 import type { Carrier, WorkerFault } from "../web/carrier.ts";
-import type {
-  ActorHome,
-  CommitBody,
-  DeliveredEvent,
-  Envelope,
-  FailedBody,
-  FirstMessage,
-  FromWorker,
-  Question,
-  ToWorker,
+import {
+  type ActorHome,
+  type CommitBody,
+  type DeliveredEvent,
+  type Envelope,
+  type FailedBody,
+  type FirstMessage,
+  type FromWorker,
+  isFromWorker,
+  type Question,
+  type ToWorker,
 } from "./actor-protocol.ts";
 import { type ActorSource, openActorWorker } from "./actor-worker.ts";
 import { type EventChannel, openEventChannel } from "./event-channel.ts";
@@ -138,7 +139,7 @@ export async function startSession(options: SessionOptions): Promise<ActorSessio
       },
     },
     incarnation: claim.incarnation,
-    onFrame: ({ kind, body }) => take(kind as keyof FromWorker, body),
+    onFrame: ({ kind, body }) => takeOrEnd(kind, body),
   });
   const inspector = shared ? options.inspection?.openThread() : undefined;
   const watch = setInterval(checkHang, hangCheckMs);
@@ -146,6 +147,19 @@ export async function startSession(options: SessionOptions): Promise<ActorSessio
 
   function say<K extends keyof ToWorker>(kind: K, body: ToWorker[K]): void {
     if (open) channel.send(kind, body);
+  }
+
+  /** What a worker says is not trusted: a frame that makes no sense ends it, and nothing else. */
+  function takeOrEnd(kind: string, body: unknown): void {
+    try {
+      if (!isFromWorker(kind, body)) throw new TypeError(`it sent a malformed "${kind}"`);
+      take(kind as keyof FromWorker, body);
+    } catch (error) {
+      const cause = toErrorRecord(error);
+      const message = `Cannot go on with ${address}: ${cause.message}`;
+      end({ name: "AgentError", code: "ACTOR_MALFORMED", message, retryable: false, cause });
+      void worker.terminate();
+    }
   }
 
   function take(kind: keyof FromWorker, body: unknown): void {

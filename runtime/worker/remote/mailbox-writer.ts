@@ -6,6 +6,7 @@
 
 import type { ActorRepo, NewMail } from "../../../db/actor-repo.ts";
 import { createDeferred, type Deferred } from "../../../machines/deferred.ts";
+import { AgentError } from "../../../machines/error-code.ts";
 
 /** Events that go into the store in one statement. */
 const appendEvents = 256;
@@ -20,7 +21,10 @@ export interface MailboxWriter {
   open(): void;
   /** Events that are not stored yet. */
   size(): number;
-  /** Nothing more is written; returns what was not. Their promises are the caller's to reject. */
+  /**
+   * Nothing more is written; returns what was not. Their promises are the caller's to reject. What is on
+   * its way into the store settles by itself.
+   */
   close(): readonly WaitingMail[];
 }
 
@@ -35,7 +39,8 @@ export function createMailboxWriter(
   store: ActorRepo,
   onStored: (newest: number) => void,
 ): MailboxWriter {
-  let waiting: WaitingMail[] = [];
+  const waiting: WaitingMail[] = [];
+  let underway: readonly WaitingMail[] = [];
   let state: "waiting" | "open" | "closed" = "waiting";
   let writing = false;
 
@@ -44,9 +49,9 @@ export function createMailboxWriter(
     writing = true;
     try {
       while (waiting.length > 0 && state === "open") {
-        const batch = waiting.slice(0, appendEvents);
-        await writeBatch(batch);
-        waiting = waiting.filter((entry) => !batch.includes(entry));
+        underway = waiting.splice(0, appendEvents);
+        await writeBatch(underway);
+        underway = [];
       }
     } finally {
       writing = false;
@@ -57,18 +62,24 @@ export function createMailboxWriter(
     for (let attempt = 1; ; attempt += 1) {
       try {
         const mail = batch.map((entry) => entry.mail);
-        const numbers = (await store.append(address, mail)) ?? [];
+        const numbers = await store.append(address, mail);
+        if (numbers === undefined) return refuse(batch, gone());
         for (const { done } of batch) done.resolve();
         onStored(Math.max(0, ...numbers.map((seq) => seq ?? 0)));
         return;
       } catch (error) {
-        if (attempt === appendTries) {
-          for (const { done } of batch) done.reject(error);
-          return;
-        }
+        if (attempt === appendTries) return refuse(batch, error);
         await new Promise((resolve) => setTimeout(resolve, appendRetryMs));
       }
     }
+  }
+
+  function refuse(batch: readonly WaitingMail[], error: unknown): void {
+    for (const { done } of batch) done.reject(error);
+  }
+
+  function gone(): AgentError {
+    return new AgentError("ACTOR_STOPPED", `Cannot send to ${address}: it was removed`);
   }
 
   return {
@@ -82,7 +93,7 @@ export function createMailboxWriter(
       if (state === "waiting") state = "open";
       void write();
     },
-    size: () => waiting.length,
+    size: () => waiting.length + underway.length,
     close: () => {
       state = "closed";
       return waiting.splice(0);

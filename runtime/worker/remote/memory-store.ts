@@ -13,6 +13,7 @@ import type {
   SavedActor,
   SavedTimer,
 } from "../../../db/actor-repo.ts";
+import { readAddress } from "../../../machines/address.ts";
 import type { Json } from "../../../machines/error-code.ts";
 
 interface Row {
@@ -69,8 +70,10 @@ export function createMemoryStore(): ActorRepo {
       write(row, change);
       const unknown: OutgoingMail[] = [];
       for (const send of change.sends) {
-        const target = rows.get(send.target);
-        if (target === undefined) unknown.push(send);
+        const { path = "", incarnation } = readAddress(send.target) ?? {};
+        const target = rows.get(path);
+        const isMeant = incarnation === undefined || incarnation === target?.incarnation;
+        if (target === undefined || !isMeant) unknown.push(send);
         else add(target, { sender: address, senderSeq: send.senderSeq, event: send.event });
       }
       return { type: "committed", unknown };

@@ -1,31 +1,15 @@
 /**
  * Who is where: addresses, names and groups of the actors of a node, and the way to send to one.
  *
- * An address is the path in the supervision tree; with `#3` it means that incarnation only.
- *
  * @module
  */
 
+import { readAddress } from "../../../machines/address.ts";
 import { AgentError, type Json } from "../../../machines/error-code.ts";
 import type { DeadLetterReason, DeadLetters } from "./dead-letters.ts";
 
 /** Entries at most: more is a leak. */
 const maxEntries = 10_000;
-
-export interface Address {
-  /** `/root/actors/COUNTER`. */
-  readonly path: string;
-  readonly incarnation?: number;
-}
-
-/** @throws {TypeError} For text that is no address. */
-export function parseAddress(text: string): Address {
-  const found = /^(\/[^#]*[^#/])(?:#(\d+))?$/.exec(text);
-  if (found === null)
-    throw new TypeError(`Cannot read the address "${text}": it is no /path#number`);
-  const [, path = "", incarnation] = found;
-  return incarnation === undefined ? { path } : { path, incarnation: Number(incarnation) };
-}
 
 export interface Sender {
   readonly sender: string;
@@ -75,7 +59,7 @@ export interface Registry {
    * @throws {AgentError} `ADDRESS_UNKNOWN`, `INCARNATION_STALE`, or what the actor refuses with; it is a dead letter then.
    */
   send(address: string, event: Json, options?: SendOptions): Promise<void>;
-  poke(path: string): void;
+  poke(address: string): void;
 }
 
 export function createRegistry(deadLetters: DeadLetters): Registry {
@@ -136,10 +120,12 @@ export function createRegistry(deadLetters: DeadLetters): Registry {
     },
     send: async (target, event, { from, expiresMs } = {}) => {
       const letter = { target, event, sender: from?.sender ?? null };
-      const { path, incarnation } = parseAddress(target);
-      const entry = entries.get(path);
+      const { path, incarnation } = readAddress(target) ?? {};
+      const entry = path === undefined ? undefined : entries.get(path);
       if (entry === undefined) {
-        const message = `Cannot send to ${target}: there is no such actor`;
+        const why =
+          path === undefined ? "it is no address (/path#number)" : "there is no such actor";
+        const message = `Cannot send to ${target}: ${why}`;
         throw refuse("unknown-address", new AgentError("ADDRESS_UNKNOWN", message), letter);
       }
       if (incarnation !== undefined && incarnation !== entry.incarnation) {
@@ -148,7 +134,7 @@ export function createRegistry(deadLetters: DeadLetters): Registry {
       }
       await entry.deliver(event, from, expiresMs);
     },
-    poke: (path) => entries.get(path)?.poke?.(),
+    poke: (address) => entries.get(readAddress(address)?.path ?? "")?.poke?.(),
   };
 }
 

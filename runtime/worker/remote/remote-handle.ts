@@ -244,8 +244,10 @@ export function createRemote(
     onUnknownTarget: ({ target, senderSeq, event }) => {
       const { event: encoded } = event as { event: Json };
       // What nobody takes is a dead letter then, which is all there is to do here.
+      // An actor that is about to get its mailbox takes this out of the order of what follows it, so
+      // it travels under a number of its own.
       registry
-        .send(target, encoded, { from: { sender: address, senderSeq } })
+        .send(target, encoded, { from: { sender: `${address}?${senderSeq}`, senderSeq: 1 } })
         .catch((error: unknown) => {
           system.log.debug("actor.undelivered", { from: address, target, error: String(error) });
         });
@@ -355,9 +357,8 @@ function answer(registry: Registry, question: Question): readonly string[] {
     question.type === "lookup"
       ? [registry.lookup(question.name)]
       : registry.members(question.group);
-  return found.flatMap((entry) =>
-    entry === undefined ? [] : [`${entry.path}#${entry.incarnation}`],
-  );
+  // Not with its incarnation: whoever asked means the actor, also after it has started again.
+  return found.flatMap((entry) => (entry === undefined ? [] : [entry.path]));
 }
 
 /** The output of an actor that was done before its node stopped. */

@@ -4,11 +4,7 @@ import {
   createDeadLetters,
   type DeadLetters,
 } from "../../../../runtime/worker/remote/dead-letters.ts";
-import {
-  createRegistry,
-  parseAddress,
-  type Registration,
-} from "../../../../runtime/worker/remote/registry.ts";
+import { createRegistry, type Registration } from "../../../../runtime/worker/remote/registry.ts";
 
 const ignore = () => undefined;
 const log = { debug: ignore, info: ignore, warn: ignore, error: ignore };
@@ -20,15 +16,6 @@ function openLetters(): DeadLetters {
 function entry(path: string, more: Partial<Registration> = {}): Registration {
   return { path, incarnation: 1, names: [], groups: [], deliver: async () => undefined, ...more };
 }
-
-test.each(["COUNTER", "/", "/a#", "/a#x", "/a/", ""])("%j is no address", (text) => {
-  expect(() => parseAddress(text)).toThrow(TypeError);
-});
-
-test("an address is a path, or one incarnation of it", () => {
-  expect(parseAddress("/root/a")).toEqual({ path: "/root/a" });
-  expect(parseAddress("/root/a#12")).toEqual({ path: "/root/a", incarnation: 12 });
-});
 
 test("names lead to one actor each, groups to all of theirs, until they end", () => {
   const registry = createRegistry(openLetters());
