@@ -12,6 +12,8 @@ import { incidents } from "./schema/actors.ts";
 
 /** Rows of one page at most. */
 const maxPage = 500;
+/** Older ones are deleted. */
+const keptIncidents = 10_000;
 
 export interface NewIncident {
   readonly atMs: number;
@@ -53,6 +55,9 @@ export function createIncidentRepo(db: Database): IncidentRepo {
           detail: sql`${toJsonb(detail)}::jsonb`,
         })),
       );
+      await db.execute(sql`
+        delete from spectra.incidents where id <= (
+          select id from spectra.incidents order by id desc offset ${keptIncidents} limit 1)`);
     },
     list: async ({ limit, before, address }) => {
       const only: SQL[] = [];

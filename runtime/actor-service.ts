@@ -215,7 +215,7 @@ function addInspected(root: ActorView, hub: InspectionHub): ActorView {
   return records.reduce(
     (tree, record) =>
       findActor(tree, record.address) === undefined
-        ? addBelow(tree, parentAddress(tree, record.address), [inspectedActor(record)])
+        ? addBelow(tree, parentAddress(tree, record.address), [inspectedActor(record, hub)])
         : tree,
     root,
   );
@@ -228,12 +228,14 @@ function parentAddress(tree: ActorView, address: string): string {
   return tree.address;
 }
 
-function inspectedActor({ address, name, machineId }: ActorRecord): ActorView {
+function inspectedActor({ address, name, machineId }: ActorRecord, hub: InspectionHub): ActorView {
   return {
     address,
     id: name,
     kind: machineId === "agent" ? "agent" : machineId === threadMachine ? "thread" : "actor",
-    status: "active",
+    // What is not heard of is as it was made; one that ended has said so.
+    status: hub.recent(address).at(-1)?.status ?? "active",
+    // Nobody restarts it on its own.
     restarts: 0,
     ...(machineId === undefined ? {} : { machineId }),
     children: [],

@@ -3,7 +3,7 @@
  * Threads come and go; the slot stays.
  *
  * When a thread dies and there is a warm spare, the spare takes over at once; the supervisor, which
- * waits for its backoff, then finds the agent running. A spare that dies before that is no new chance.
+ * may have to wait for its backoff, then finds the agent running. A spare that dies before that is no new chance.
  *
  * @module
  */
@@ -219,7 +219,7 @@ export function createAgentSlot(options: AgentSlotOptions): AgentSlot {
       await bounded(idle, { what: `the running attempts of ${agent.name}`, timeoutMs });
     },
     kill: async () => {
-      await thread?.kill();
+      await Promise.all([thread?.kill(), ward.thread()?.kill()]);
     },
     wantSpare: () => spares.want(rights),
     restarting: () => {
@@ -234,7 +234,7 @@ export function createAgentSlot(options: AgentSlotOptions): AgentSlot {
     stopped: async () => {
       actor.send({ type: "agent.stopped" });
       unwatch?.();
-      await dropSuccessor();
+      await Promise.all([dropSuccessor(), ward.empty()]);
     },
   };
 }

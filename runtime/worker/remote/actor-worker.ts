@@ -25,6 +25,9 @@ export interface ActorSource {
   readonly isolation?: Isolation;
 }
 
+/** Of an actor's worker: its state is written whole at each commit, and is small. */
+const heapLimitMb = 512;
+
 const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
 const entry = compiledUrl(new URL(`./actor-host.${extension}`, import.meta.url));
 
@@ -41,6 +44,7 @@ export function openActorWorker(
       name: `${address}#${incarnation}`,
       permissions: permissionsOf(source),
       env: {},
+      heapLimitMb,
     },
     listener,
   );
