@@ -13,7 +13,7 @@ import type { AgentCard } from "../../actors/define-agent.ts";
 import type { WorkflowDefinition } from "../../actors/define-workflow.ts";
 import type { Log } from "../../actors/ports.ts";
 import { type Claims, claimNames, type Holders, type ProvidedAgent } from "./claims.ts";
-import { type LoadedModule, type LoadOptions, loadModule } from "./load-module.ts";
+import { type LoadedModule, type LoadOptions, loadModule, RefusedModule } from "./load-module.ts";
 import { listModules, shownPath } from "./module-files.ts";
 import { type FileWatch, watchFiles } from "./watch-files.ts";
 
@@ -58,6 +58,7 @@ export function createAgentFolders(options: AgentFoldersOptions): AgentFolders {
   const { log } = options;
   const cacheDir = join(options.dataDir, "agents");
   const modules = new Map<string, LoadedModule>();
+  const refusedModules = new Map<string, RefusedModule>();
   const inputs = new Set<string>();
   const gone = new Map<string, string>();
   /** By name: what is being done about an agent, one after the other. */
@@ -85,11 +86,14 @@ export function createAgentFolders(options: AgentFoldersOptions): AgentFolders {
           const loaded = await loadModule(file, {
             cacheDir,
             known,
+            refused: refusedModules.get(file),
             inputs,
             ...(limits === undefined ? {} : { limits }),
           });
           modules.set(file, loaded);
+          refusedModules.delete(file);
         } catch (error) {
+          if (error instanceof RefusedModule) refusedModules.set(file, error);
           const why = error instanceof Error ? error.message : String(error);
           const rest =
             known === undefined ? "its agents are left out" : "its last good version goes on";
@@ -106,7 +110,9 @@ export function createAgentFolders(options: AgentFoldersOptions): AgentFolders {
     const before = new Set(problems());
     const lists = await Promise.all(options.folders.map(listModules));
     const files = [...new Set(lists.flat())];
-    for (const file of modules.keys()) if (!files.includes(file)) modules.delete(file);
+    for (const known of [modules, refusedModules]) {
+      for (const file of known.keys()) if (!files.includes(file)) known.delete(file);
+    }
     moduleProblems = await loadAll(files);
     const previous = current;
     const holders = { builtIn: options.builtIn, current: previous };

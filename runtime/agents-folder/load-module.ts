@@ -22,10 +22,23 @@ export interface LoadedModule {
   readonly workflows: readonly WorkflowDefinition[];
 }
 
+/** A module that compiles and cannot be used. */
+export class RefusedModule extends ModuleError {
+  /** Of the compiled file. */
+  readonly url: string;
+
+  constructor(message: string, url: string) {
+    super(message);
+    this.url = url;
+  }
+}
+
 export interface LoadOptions {
   readonly cacheDir: string;
   /** The newest version that could be used; returned as it is when nothing changed. */
   readonly known?: LoadedModule | undefined;
+  /** What the newest look found wrong; thrown again when nothing changed. */
+  readonly refused?: RefusedModule | undefined;
   /** Gets the local files that were read, also when loading fails. */
   readonly inputs: Set<string>;
   readonly limits?: Parameters<typeof readModule>[1];
@@ -41,8 +54,10 @@ export async function loadModule(file: string, options: LoadOptions): Promise<Lo
     for (const input of read) options.inputs.add(input);
   }
   if (options.known?.url === url) return options.known;
+  // A module that loops costs its deadline once, not at each change of another file.
+  if (options.refused?.url === url) throw options.refused;
   const outcome = await readModule(url, options.limits);
-  if (outcome.type === "failed") throw readError(file, read, outcome.failure);
+  if (outcome.type === "failed") throw readError(file, read, outcome.failure, url);
   const { agents } = outcome.contents;
   const workflows = outcome.contents.workflows.map((value) => parseWorkflow(file, value));
   if (agents.length + workflows.length === 0) {
@@ -65,10 +80,15 @@ function parseWorkflow(file: string, value: unknown): WorkflowDefinition {
   }
 }
 
-function readError(file: string, inputs: ReadonlySet<string>, failure: ReadFailure): ModuleError {
+function readError(
+  file: string,
+  inputs: ReadonlySet<string>,
+  failure: ReadFailure,
+  url: string,
+): RefusedModule {
   const place = placeIn(failure.stack, inputs);
   const message = failure.message.replaceAll(/\s*\n\s*/g, " ");
-  return new ModuleError(`${place ?? shownPath(file)}: ${message}`);
+  return new RefusedModule(`${place ?? shownPath(file)}: ${message}`, url);
 }
 
 /** The topmost line of the stack that lies in a file of the user: `agents/a.ts:3:9`. */

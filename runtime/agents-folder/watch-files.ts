@@ -38,13 +38,13 @@ export function watchFiles(options: FileWatchOptions): FileWatch {
     while (!stopped.signal.aborted) {
       const begun = performance.now();
       const now = await look(options);
+      const restMs = Math.max(lookEveryMs, restFactor * (performance.now() - begun));
       // Twice the same: whoever writes has come to rest.
       if (now !== told && now === last && !stopped.signal.aborted) {
         await options.onChange();
         told = now;
       }
       last = now;
-      const restMs = Math.max(lookEveryMs, restFactor * (performance.now() - begun));
       await wait(restMs, undefined, { signal: stopped.signal }).catch(() => undefined);
     }
   };

@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { loadModule } from "../../../runtime/agents-folder/load-module.ts";
+import { loadModule, RefusedModule } from "../../../runtime/agents-folder/load-module.ts";
 import { ensureBuilt } from "../../support/build.ts";
 
 let root: string;
@@ -201,6 +201,20 @@ describe("a module that is broken is one line that names the place", () => {
     const loading = load(put("bad.ts", text.replace("MARK", mark)));
     await expect(loading).rejects.toThrow(/bad\.ts:2:\d+: (?:.*restricted|Requires run access)/i);
     expect(existsSync(mark)).toBe(false);
+  });
+
+  test("what was found wrong once is not looked at again until the file changes", async () => {
+    const file = put("bad.ts", "for (;;) {}");
+    const cacheDir = join(folder, "cache");
+    const limits = { deadlineMs: 1_000 };
+    const first = await loadModule(file, { cacheDir, inputs: new Set(), limits }).catch(
+      (error: unknown) => error as RefusedModule,
+    );
+    if (!(first instanceof RefusedModule)) throw new Error("a loop was loaded");
+    const again = { cacheDir, inputs: new Set<string>(), limits, refused: first };
+    await expect(loadModule(file, again)).rejects.toBe(first);
+    put("bad.ts", greeter);
+    await expect(loadModule(file, again)).resolves.toMatchObject({ file });
   });
 
   test("taking the heap ends the look, not the process", async () => {
