@@ -1,0 +1,128 @@
+/**
+ * Workflow runs as people and programs see them, and what one may ask of them.
+ *
+ * @module
+ */
+
+import type { Progress } from "../../actors/ports.ts";
+import type { ErrorRecord, Json } from "../../machines/error-code.ts";
+import type { Actor, Page } from "./requests.ts";
+
+export type WorkflowStatus =
+  | "pending"
+  | "running"
+  | "paused"
+  | "completed"
+  | "failed"
+  | "cancelled"
+  | "parked";
+
+export type TaskStatus =
+  | "blocked"
+  | "ready"
+  | "dispatched"
+  | "running"
+  | "succeeded"
+  | "failed"
+  | "cancelled"
+  | "skipped"
+  | "retrying"
+  | "compensating"
+  | "compensated"
+  | "parked";
+
+/** Times are ISO 8601 UTC strings, durations are milliseconds, `progress` is 0 to 1. */
+export interface WorkflowView {
+  readonly id: string;
+  readonly workflow: string;
+  readonly title: string;
+  /** Content hash of the definition that the run is pinned to. */
+  readonly version: string;
+  readonly status: WorkflowStatus;
+  /** State of the statechart: `week1`. */
+  readonly state: string;
+  readonly progress: number;
+  readonly tasks: { total: number; done: number; running: number; failed: number };
+  readonly priority: number;
+  readonly createdAt: string;
+  readonly startedAt: string | null;
+  readonly finishedAt: string | null;
+  readonly input: Json;
+  readonly error?: ErrorRecord;
+  readonly output?: Json;
+}
+
+export interface TaskView {
+  readonly key: string;
+  readonly title: string;
+  readonly stage: string;
+  readonly agent: string;
+  readonly action: string;
+  readonly after: readonly string[];
+  readonly status: TaskStatus;
+  readonly attempt: number;
+  readonly progress?: Progress;
+  readonly output?: Json;
+  readonly error?: ErrorRecord;
+  readonly readyAt: string | null;
+  readonly startedAt: string | null;
+  readonly finishedAt: string | null;
+  readonly node: string | null;
+}
+
+export interface JournalEntry {
+  readonly seq: number;
+  readonly type: string;
+  readonly at: string;
+  readonly actor: string;
+  readonly payload: Json;
+}
+
+export interface StartWorkflow {
+  /** A registered name such as `phase1`, or a definition as JSON. */
+  readonly workflow: string | Json;
+  readonly input?: Readonly<Record<string, Json>>;
+  readonly priority?: number;
+  readonly startPaused?: boolean;
+  readonly idempotencyKey?: string;
+}
+
+export interface WorkflowsPort {
+  /** Resolves after the run is durable. The same idempotency key gives the same run. */
+  start(request: StartWorkflow, by: Actor): Promise<WorkflowView>;
+  list(query: {
+    status?: WorkflowStatus;
+    workflow?: string;
+    cursor?: string;
+    limit?: number;
+  }): Promise<Page<WorkflowView>>;
+  get(id: string): Promise<WorkflowView | undefined>;
+  tasks(id: string): Promise<readonly TaskView[] | undefined>;
+  history(id: string, after: number, limit: number): Promise<readonly JournalEntry[] | undefined>;
+  /** Edges by task key, stages in the order of the statechart. */
+  graph(id: string): Promise<WorkflowGraph | undefined>;
+  pause(id: string, by: Actor): Promise<WorkflowView>;
+  resume(id: string, by: Actor): Promise<WorkflowView>;
+  cancel(id: string, by: Actor): Promise<WorkflowView>;
+  /** Runs failed and cancelled tasks again (or just one). */
+  retry(id: string, by: Actor, taskKey?: string): Promise<WorkflowView>;
+  explain(id: string, taskKey: string): Promise<TaskExplanation | undefined>;
+}
+
+export interface WorkflowGraph {
+  readonly stages: readonly { name: string; title: string; tasks: readonly string[] }[];
+  readonly nodes: readonly {
+    key: string;
+    title: string;
+    agent: string;
+    stage: string;
+    status: TaskStatus;
+  }[];
+  readonly edges: readonly { from: string; to: string }[];
+}
+
+export interface TaskExplanation {
+  readonly status: TaskStatus;
+  /** One sentence each: `waits for "postgresql_cluster_setup" (running)`. Empty when nothing holds it. */
+  readonly reasons: readonly string[];
+}
