@@ -9,6 +9,9 @@ import { sql } from "drizzle-orm";
 import {
   bigint,
   bigserial,
+  boolean,
+  customType,
+  doublePrecision,
   index,
   integer,
   json,
@@ -23,6 +26,8 @@ import { spectraSchema } from "./schema.ts";
 function at(name: string) {
   return timestamp(name, { withTimezone: true, precision: 3 });
 }
+
+const bytea = customType<{ data: Uint8Array }>({ dataType: () => "bytea" });
 
 /** Definitions by content hash; a run is pinned to one and never sees another. */
 export const definitions = spectraSchema.table("definitions", {
@@ -48,7 +53,24 @@ export const workflows = spectraSchema.table(
     place: text("place").notNull(),
     priority: integer("priority").notNull(),
     input: jsonb("input").notNull(),
+    output: jsonb("output"),
     error: jsonb("error"),
+    /** Small parts of the run's state: chart, signals, budget, rollback (`RunExtras`). */
+    extras: jsonb("extras").notNull().default({}),
+    /** User-set, searchable: flat, strings, numbers and booleans. */
+    attributes: jsonb("attributes").notNull().default({}),
+    /** Whom the run counts for in fairness; empty for nobody in particular. */
+    tenant: text("tenant").notNull().default(""),
+    /** The run and the task that started this one as a child. */
+    parentId: text("parent_id"),
+    parentTask: text("parent_task"),
+    /** The topmost run of the tree; its own id when it has no parent. */
+    rootId: text("root_id"),
+    /** The run, and its journal number, that this one was forked from. */
+    forkedFrom: text("forked_from"),
+    forkedAtSeq: bigint("forked_at_seq", { mode: "number" }),
+    /** The schedule that started it, and for which time. */
+    scheduleId: text("schedule_id"),
     /** Number of the newest journal entry. */
     seq: bigint("seq", { mode: "number" }).notNull().default(0),
     /** Incarnation of the node that owns the run; null when nobody does. */
@@ -62,6 +84,10 @@ export const workflows = spectraSchema.table(
   (table) => [
     uniqueIndex("workflows_idempotency_key").on(table.idempotencyKey),
     index("workflows_created").on(table.createdAt.desc(), table.id.desc()),
+    index("workflows_parent").on(table.parentId).where(sql`${table.parentId} is not null`),
+    index("workflows_by_definition").on(table.workflow, table.status, table.createdAt.desc()),
+    index("workflows_attributes").using("gin", sql`${table.attributes} jsonb_path_ops`),
+    index("workflows_finished").on(table.finishedAt).where(sql`${table.finishedAt} is not null`),
     index("workflows_open")
       .on(table.owner)
       .where(sql`${table.status} in ('pending', 'running', 'paused')`),
@@ -75,8 +101,14 @@ export const tasks = spectraSchema.table(
     workflowId: text("workflow_id")
       .notNull()
       .references(() => workflows.id, { onDelete: "cascade" }),
+    /** Key of the plan's task, with `#2` for its second iteration and `[7]` for the eighth item. */
     key: text("key").notNull(),
     position: integer("position").notNull(),
+    /** Key of the task in the definition; null when it is `key`. */
+    plan: text("plan"),
+    /** Null for tasks that are no action of an agent. */
+    agent: text("agent"),
+    action: text("action"),
     status: text("status").notNull(),
     attempt: integer("attempt").notNull().default(0),
     failures: integer("failures").notNull().default(0),
@@ -88,6 +120,13 @@ export const tasks = spectraSchema.table(
     error: jsonb("error"),
     /** Written by the running attempt only; a stale attempt writes nothing. */
     checkpoint: jsonb("checkpoint"),
+    /** Newest heartbeat of the newest attempt: when, and its progress. */
+    heartbeatAt: at("heartbeat_at"),
+    progress: jsonb("progress"),
+    /** Small parts of the task's state (`TaskExtras`): item, child, compensation, overrides. */
+    extras: jsonb("extras").notNull().default({}),
+    /** First time that it was ready: what schedule-to-close counts from. */
+    scheduledAt: at("scheduled_at"),
     readyAt: at("ready_at"),
     startedAt: at("started_at"),
     finishedAt: at("finished_at"),
@@ -112,6 +151,8 @@ export const journal = spectraSchema.table(
     at: at("at").notNull(),
     actor: text("actor").notNull(),
     payload: jsonb("payload").notNull(),
+    /** What the entry changed in the run's state: folding the patches of 1 to n gives the state at n. */
+    patch: jsonb("patch"),
   },
   (table) => [primaryKey({ columns: [table.workflowId, table.seq] })],
 );
@@ -158,7 +199,9 @@ export const timers = spectraSchema.table(
       .references(() => workflows.id, { onDelete: "cascade" }),
     key: text("key").notNull(),
     event: jsonb("event").notNull(),
-    dueAt: at("due_at").notNull(),
+    /** Null while its clock stands still (the run is paused): then `remainingMs` says how much is left. */
+    dueAt: at("due_at"),
+    remainingMs: bigint("remaining_ms", { mode: "number" }),
   },
   (table) => [
     primaryKey({ columns: [table.workflowId, table.key] }),
@@ -179,3 +222,131 @@ export const nodes = spectraSchema.table("nodes", {
 export const cluster = spectraSchema.table("cluster", {
   id: text("id").primaryKey().default(sql`gen_random_uuid()::text`),
 });
+
+/** Operator commands by idempotency key: the second one with the same key changes nothing. */
+export const commands = spectraSchema.table(
+  "commands",
+  {
+    workflowId: text("workflow_id")
+      .notNull()
+      .references(() => workflows.id, { onDelete: "cascade" }),
+    key: text("key").notNull(),
+    /** Hash of the request: the same key for another request is a mistake. */
+    request: text("request").notNull(),
+    at: at("at").notNull().default(sql`clock_timestamp()`),
+  },
+  (table) => [primaryKey({ columns: [table.workflowId, table.key] })],
+);
+
+/** Tokens that complete an approval from outside. */
+export const approvals = spectraSchema.table(
+  "approvals",
+  {
+    token: text("token").primaryKey(),
+    workflowId: text("workflow_id")
+      .notNull()
+      .references(() => workflows.id, { onDelete: "cascade" }),
+    taskKey: text("task_key").notNull(),
+    createdAt: at("created_at").notNull().default(sql`clock_timestamp()`),
+    expiresAt: at("expires_at"),
+    completedAt: at("completed_at"),
+  },
+  (table) => [index("approvals_by_task").on(table.workflowId, table.taskKey)],
+);
+
+/** Slots in use, over all nodes. A row counts only while its attempt is open: see `db/slot-repo.ts`. */
+export const slots = spectraSchema.table(
+  "slots",
+  {
+    /** `agent/NAME`, `key/…`, `global`. */
+    pool: text("pool").notNull(),
+    workflowId: text("workflow_id")
+      .notNull()
+      .references(() => workflows.id, { onDelete: "cascade" }),
+    taskKey: text("task_key").notNull(),
+    attempt: integer("attempt").notNull(),
+    /** Incarnation of the run's owner that took the slot. */
+    owner: text("owner").notNull(),
+    takenAt: at("taken_at").notNull().default(sql`clock_timestamp()`),
+  },
+  (table) => [
+    primaryKey({ columns: [table.pool, table.workflowId, table.taskKey] }),
+    index("slots_by_task").on(table.workflowId, table.taskKey),
+  ],
+);
+
+/** Token buckets of rate limits. */
+export const rateBuckets = spectraSchema.table("rate_buckets", {
+  pool: text("pool").primaryKey(),
+  tokens: doublePrecision("tokens").notNull(),
+  updatedAt: at("updated_at").notNull().default(sql`clock_timestamp()`),
+});
+
+/** Cron schedules; `spec` is `ScheduleSpec`. */
+export const schedules = spectraSchema.table(
+  "schedules",
+  {
+    id: text("id").primaryKey(),
+    spec: jsonb("spec").notNull(),
+    paused: boolean("paused").notNull().default(false),
+    /** The next time for which a run is due; null when the schedule has ended. */
+    nextAt: at("next_at"),
+    /** Grows with each change: the fence of who fires it. */
+    revision: bigint("revision", { mode: "number" }).notNull().default(0),
+    createdAt: at("created_at").notNull().default(sql`clock_timestamp()`),
+    updatedAt: at("updated_at").notNull().default(sql`clock_timestamp()`),
+  },
+  (table) => [index("schedules_due").on(table.nextAt).where(sql`not ${table.paused}`)],
+);
+
+/** One row for each time that a schedule decided about: started, skipped, buffered, failed. */
+export const scheduleFires = spectraSchema.table(
+  "schedule_fires",
+  {
+    scheduleId: text("schedule_id")
+      .notNull()
+      .references(() => schedules.id, { onDelete: "cascade" }),
+    /** The time of the cron expression, before jitter. */
+    scheduledFor: at("scheduled_for").notNull(),
+    outcome: text("outcome").notNull(),
+    workflowId: text("workflow_id"),
+    reason: text("reason"),
+    backfill: boolean("backfill").notNull().default(false),
+    at: at("at").notNull().default(sql`clock_timestamp()`),
+  },
+  (table) => [primaryKey({ columns: [table.scheduleId, table.scheduledFor] })],
+);
+
+/** Durations of finished tasks of a definition, folded: what plans are estimated from. */
+export const durations = spectraSchema.table(
+  "durations",
+  {
+    workflow: text("workflow").notNull(),
+    /** Key of the task in the definition. */
+    task: text("task").notNull(),
+    count: bigint("count", { mode: "number" }).notNull(),
+    /** Of the natural logarithm of milliseconds: mean and sum of squared distances (Welford). */
+    logMean: doublePrecision("log_mean").notNull(),
+    logM2: doublePrecision("log_m2").notNull(),
+    maxMs: doublePrecision("max_ms").notNull(),
+    updatedAt: at("updated_at").notNull().default(sql`clock_timestamp()`),
+  },
+  (table) => [primaryKey({ columns: [table.workflow, table.task] })],
+);
+
+/** Finished runs beyond their retention: one compressed row each, so that the live tables stay flat. */
+export const archivedRuns = spectraSchema.table(
+  "archived_runs",
+  {
+    id: text("id").primaryKey(),
+    workflow: text("workflow").notNull(),
+    status: text("status").notNull(),
+    attributes: jsonb("attributes").notNull().default({}),
+    createdAt: at("created_at").notNull(),
+    finishedAt: at("finished_at").notNull(),
+    archivedAt: at("archived_at").notNull().default(sql`clock_timestamp()`),
+    /** Run, tasks and journal as JSON, brotli. */
+    body: bytea("body").notNull(),
+  },
+  (table) => [index("archived_runs_finished").on(table.finishedAt)],
+);
