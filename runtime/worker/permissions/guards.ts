@@ -7,7 +7,9 @@
  */
 
 import { createRequire, syncBuiltinESMExports } from "node:module";
+import type { MessagePort } from "node:worker_threads";
 import { type PermissionSet, requirePermission, requires } from "../../../machines/permissions.ts";
+import { enterBroker } from "./broker-client.ts";
 import { isEverything, isWhole } from "./enforcement.ts";
 import { guardEnv } from "./guard-env.ts";
 import { guardNet } from "./guard-net.ts";
@@ -17,14 +19,17 @@ import { replaceMethod } from "./replace-method.ts";
 export interface GuardOptions {
   /** What the worker holds now; asked at each use, so that a revocation takes effect. */
   readonly permissions: () => PermissionSet;
+  /** Where the maker is asked for what Node's permission model denies. */
+  readonly broker?: MessagePort;
 }
 
 const require = createRequire(import.meta.url);
 
 /** Call once, before any code of the worker's own is loaded. With all permissions it does nothing. */
-export function installGuards({ permissions }: GuardOptions): void {
+export function installGuards({ permissions, broker }: GuardOptions): void {
   const first = permissions();
   if (isEverything(first)) return;
+  if (broker !== undefined) enterBroker(broker);
   if (!isWhole(first, "net")) guardNet(permissions);
   if (!isWhole(first, "sys")) guardSys(permissions);
   if (!isWhole(first, "run")) guardRun(permissions);

@@ -42,6 +42,8 @@ export interface MessageFrame {
 
 /** The worker's end. */
 export interface ScopeEndpoint {
+  /** Where a restricted worker asks its maker, see `../permissions/broker-protocol.ts`. */
+  readonly broker?: MessagePort;
   /** @throws {DOMException} `DataCloneError`, at once. */
   send(frame: ScopeFrame, transfer?: readonly Transferable[]): void;
   /** Called once; keeps the worker alive from then on. `onError`: a frame that cannot be deserialised. */

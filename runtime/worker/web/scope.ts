@@ -6,6 +6,7 @@
 
 import { createRequire } from "node:module";
 import type { Transferable } from "node:worker_threads";
+import type { BrokerFrame } from "../permissions/broker-protocol.ts";
 import { isEverything } from "../permissions/enforcement.ts";
 import type * as Guards from "../permissions/guards.ts";
 import { createDenoNamespace } from "./deno-namespace.ts";
@@ -41,6 +42,7 @@ async function load(frame: LoadFrame, endpoint: ScopeEndpoint, inbox: Inbox): Pr
   const { root, location, name, permissions } = frame;
   const holder = holdPermissions(permissions, (set) => {
     if (frame.shared) endpoint.send({ type: "narrowed", permissions: set });
+    endpoint.broker?.postMessage({ type: "narrow", permissions: set } satisfies BrokerFrame);
   });
   const searchPath = process.env["PATH"];
   enterRealm({
@@ -60,7 +62,10 @@ async function load(frame: LoadFrame, endpoint: ScopeEndpoint, inbox: Inbox): Pr
   hideLater("Worker", () => (require("./worker.js") as typeof WorkerModule).Worker);
   if (!isEverything(permissions)) {
     const { installGuards } = require("../permissions/guards.js") as typeof Guards;
-    installGuards({ permissions: () => holder.current });
+    installGuards({
+      permissions: () => holder.current,
+      ...(endpoint.broker === undefined ? {} : { broker: endpoint.broker }),
+    });
   }
   // After the listeners are guarded, which the handlers are among.
   const errors = bridgeErrors((fault) => {

@@ -10,7 +10,7 @@ import { startMeter, writeFigures, writeLoaded } from "./meter.ts";
 import { enterScope } from "./scope.ts";
 import type { ThreadSeed } from "./thread-carrier.ts";
 
-const { frames, meter } = workerData as ThreadSeed;
+const { frames, meter, broker } = workerData as ThreadSeed;
 // The worker's code can read `workerData` too.
 for (const key of Object.keys(workerData as object))
   delete (workerData as Record<string, unknown>)[key];
@@ -18,6 +18,7 @@ const figures = new Float64Array(meter);
 const { exit } = process;
 
 const endpoint: ScopeEndpoint = {
+  ...(broker === undefined ? {} : { broker }),
   send: (frame, transfer = []) => frames.postMessage(frame, transfer),
   listen: (onFrame, onError) => {
     frames.on("message", (frame: ParentFrame) => onFrame(frame));

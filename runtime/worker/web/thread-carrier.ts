@@ -14,6 +14,9 @@ import {
   type Transferable,
 } from "node:worker_threads";
 import { createDeferred } from "../../../machines/deferred.ts";
+import { openBroker } from "../permissions/broker-host.ts";
+import { brokerServices } from "../permissions/broker-services.ts";
+import { isEverything } from "../permissions/enforcement.ts";
 import { codeRootsOf, threadExecArgv } from "../permissions/exec-argv.ts";
 import { compiledUrl } from "../thread-url.ts";
 import type { Carrier, CarrierListener, CarrierOptions, WorkerFault } from "./carrier.ts";
@@ -36,16 +39,28 @@ const loadingExitMs = 5_000;
 export interface ThreadSeed {
   readonly frames: MessagePort;
   readonly meter: SharedArrayBuffer;
+  /** Of a restricted worker: where it asks for what Node denies it. */
+  readonly broker?: MessagePort;
 }
 
 export function openThread(options: CarrierOptions, listener: CarrierListener): Carrier {
   const { port1, port2 } = new MessageChannel();
   const meter = new SharedArrayBuffer(meterBytes);
-  const worker = startThread(options, { frames: port2, meter });
+  const capabilities = isEverything(options.permissions) ? undefined : new MessageChannel();
+  const worker = startThread(options, {
+    frames: port2,
+    meter,
+    ...(capabilities === undefined ? {} : { broker: capabilities.port2 }),
+  });
+  const broker =
+    capabilities && openBroker(capabilities.port1, options.permissions, brokerServices);
   const figures = new Float64Array(meter);
   const { threadId } = worker;
   const gone = createDeferred<void>();
-  const life = watchLife(worker, port1, listener, gone.resolve);
+  const life = watchLife(worker, port1, listener, () => {
+    broker?.close();
+    gone.resolve();
+  });
   send(port1, options, life.fail);
   return {
     isolation: "thread",
@@ -87,7 +102,7 @@ function startThread(
     // Never those of the parent: a test runner's hooks, say, are none of the worker's.
     execArgv: [...(execArgv ?? threadExecArgv(permissions, codeRootsOf(url, permissions)))],
     workerData: seed,
-    transferList: [seed.frames],
+    transferList: [seed.frames, ...(seed.broker === undefined ? [] : [seed.broker])],
     ...(heapLimitMb === undefined
       ? {}
       : { resourceLimits: { maxOldGenerationSizeMb: heapLimitMb } }),

@@ -1,0 +1,9 @@
+/**
+ * What a restricted worker can ask its maker for, by name.
+ *
+ * @module
+ */
+
+import type { CapabilityService } from "./broker-host.ts";
+
+export const brokerServices: Readonly<Record<string, CapabilityService>> = {};
