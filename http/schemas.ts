@@ -10,6 +10,7 @@ import type {
   AgentDetails,
   AgentView,
   JournalEntry,
+  KnownWorkflow,
   SystemMetrics,
   SystemStatus,
   TaskExplanation,
@@ -204,6 +205,15 @@ export const systemMetrics = z.object({
   }),
 });
 
+export const knownWorkflow = z.object({
+  id: z.string().describe("Its name for a start"),
+  title: z.string(),
+  origin: z.enum(["built-in", "folder"]),
+  stages: z.int(),
+  tasks: z.int(),
+  inputSchema: json.describe("JSON Schema of its input; what the node fills in is not required"),
+});
+
 export const workflowGraph = z.object({
   stages: z.array(z.object({ name: z.string(), title: z.string(), tasks: z.array(z.string()) })),
   nodes: z.array(
@@ -230,7 +240,7 @@ export type Fits<View, Schema extends z.ZodType> =
   View extends DeepReadonly<z.input<Schema>> ? true : never;
 type DeepReadonly<T> = T extends object ? { readonly [K in keyof T]: DeepReadonly<T[K]> } : T;
 
-void ([true, true, true, true, true, true, true, true, true] satisfies [
+void ([true, true, true, true, true, true, true, true, true, true] satisfies [
   Fits<WorkflowView, typeof workflowView>,
   Fits<TaskView, typeof taskView>,
   Fits<AgentView, typeof agentView>,
@@ -238,6 +248,7 @@ void ([true, true, true, true, true, true, true, true, true] satisfies [
   Fits<JournalEntry, typeof journalEntry>,
   Fits<SystemStatus, typeof systemStatus>,
   Fits<SystemMetrics, typeof systemMetrics>,
+  Fits<KnownWorkflow, typeof knownWorkflow>,
   Fits<WorkflowGraph, typeof workflowGraph>,
   Fits<TaskExplanation, typeof taskExplanation>,
 ]);

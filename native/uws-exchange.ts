@@ -96,7 +96,8 @@ export function beginExchange(
 export async function sendResponse(exchange: Exchange, response: Response): Promise<void> {
   const state = exchange as ExchangeState;
   if (state.over || state.streaming) {
-    await response.body?.cancel().catch(() => undefined);
+    // A body that is locked is read by the application itself.
+    if (response.body?.locked === false) await cancel(state, response.body.getReader());
     return;
   }
   if (exchange.method === "HEAD" || response.body === null) {
@@ -246,7 +247,7 @@ async function sendBody(
     state.settings.onError(whole.error);
     return sendResponse(state, problemResponse(500));
   }
-  if (state.over) return cancel(reader);
+  if (state.over) return cancel(state, reader);
   if (whole.type === "whole") {
     finish(state);
     res.cork(() => {
@@ -272,7 +273,7 @@ async function sendBody(
     if (!state.over) state.settings.onError(error);
     state.cut();
   }
-  if (state.over) await cancel(reader);
+  if (state.over) await cancel(state, reader);
   else endStream(state);
 }
 
@@ -369,9 +370,20 @@ async function untilWritable(state: ExchangeState): Promise<boolean> {
   return !state.over;
 }
 
-async function cancel(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<void> {
-  // The application may refuse to be cancelled; there is nobody left to tell.
-  await reader.cancel("The client closed the connection").catch(() => undefined);
+async function cancel(
+  state: ExchangeState,
+  reader: ReadableStreamDefaultReader<Uint8Array>,
+): Promise<void> {
+  try {
+    await reader.cancel("The client closed the connection");
+  } catch (error) {
+    // A stream that had failed before gives its old error again, which was told where it was news.
+    const hadFailed = await reader.closed.then(
+      () => false,
+      () => true,
+    );
+    if (!hadFailed) state.settings.onError(error);
+  }
 }
 
 function writeHead(res: HttpResponse, status: number, headers: Headers): void {

@@ -4,12 +4,11 @@
  * @module
  */
 
-import { z } from "zod";
-import type { AgentCard, Capability, CapabilityCard } from "../actors/define-agent.ts";
+import type { AgentCard } from "../actors/define-agent.ts";
 import type { HostFacts } from "../actors/ports.ts";
 import type { DatabaseTarget } from "../db/client.ts";
-import type { Json } from "../machines/error-code.ts";
-import type { AgentAction, AgentDetails } from "./system.ts";
+import { actionSchema } from "./action-schema.ts";
+import type { AgentDetails } from "./system.ts";
 import { permissionsOf } from "./worker/permissions/agent-permissions.ts";
 import { enforcement } from "./worker/permissions/enforcement.ts";
 
@@ -28,22 +27,12 @@ export function detailsOf(
   return {
     isolation,
     enforcement: enforcement(isolation, process.versions.node, set),
-    actions: Object.entries(card.capabilities).map(([name, action]) => actionOf(name, action)),
+    actions: Object.entries(card.capabilities).map(([name, action]) => ({
+      name,
+      description: action.description,
+      connections: action.connections,
+      inputSchema: actionSchema(action, "input"),
+      outputSchema: actionSchema(action, "output"),
+    })),
   };
-}
-
-function actionOf(name: string, action: CapabilityCard | Capability): AgentAction {
-  const { description, connections } = action;
-  const schemas =
-    "input" in action
-      ? {
-          inputSchema: schemaOf(action.input, "input"),
-          outputSchema: schemaOf(action.output, "output"),
-        }
-      : { inputSchema: action.inputSchema ?? null, outputSchema: action.outputSchema ?? null };
-  return { name, description, connections, ...schemas };
-}
-
-function schemaOf(type: z.ZodType, io: "input" | "output"): Json {
-  return z.toJSONSchema(type, { io, unrepresentable: "any" }) as unknown as Json;
 }

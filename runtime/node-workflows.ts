@@ -37,12 +37,15 @@ export interface NodeWorkflowsOptions {
   readonly budget: ConnectionBudget;
   readonly definitions: ReadonlyMap<string, AgentCard>;
   readonly registered: ReadonlyMap<string, WorkflowDefinition>;
+  /** Ids of the workflows that come with SPECTRA. */
+  readonly builtIn: ReadonlySet<string>;
   /** Why an agent that was there is not any more. */
   whyGone(name: string): string | undefined;
   readonly onFatal: EngineOptions["onFatal"];
   /** A run has ended, whichever way. */
   onFinished(workflowId: string): void;
   readonly incidents: IncidentLog;
+  readonly filledIn: WorkflowServiceOptions["filledIn"];
   readonly defaultInput: NonNullable<WorkflowServiceOptions["defaultInput"]>;
 }
 
@@ -150,6 +153,8 @@ export async function startNodeWorkflows(options: NodeWorkflowsOptions): Promise
   const service = createWorkflowService({
     incarnation: host.incarnation,
     registered: options.registered,
+    builtIn: options.builtIn,
+    filledIn: options.filledIn,
     defaultInput: options.defaultInput,
     findAgent: (name) => definitions.get(name),
     runs: host.runs,

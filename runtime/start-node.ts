@@ -50,6 +50,8 @@ const builtInWorkflows = [phase1, demo];
 export interface NodeOptions {
   readonly config: Config;
   readonly log: Log;
+  /** Of the data folder, where the caller has taken it already; the node releases it when it stops. */
+  readonly lock?: DataDirLock;
   readonly openGateway: OpenGateway;
   /** Aborted when the start is no longer wanted. */
   readonly signal?: AbortSignal;
@@ -69,7 +71,7 @@ export interface RunningNode {
  * @throws {Error} One clear line about what is missing or wrong; what had started is stopped again.
  */
 export async function startNode(options: NodeOptions): Promise<RunningNode> {
-  const lock = await acquireDataDirLock(options.config.dataDir);
+  const lock = options.lock ?? (await acquireDataDirLock(options.config.dataDir));
   try {
     return await startTree(options, lock);
   } catch (error) {

@@ -11,10 +11,8 @@ import type { LivePort, SystemMetrics } from "./system/live.ts";
 import type { WorkflowStatus, WorkflowsPort } from "./system/workflows.ts";
 
 export type {
-  ActorKind,
   ActorsPort,
   ActorView,
-  AutoShutdown,
   DeadLetterView,
   IncidentView,
   InspectedTransition,
@@ -27,17 +25,16 @@ export type {
   TreeView,
 } from "./system/actors.ts";
 export type {
-  AgentAction,
   AgentDetails,
   AgentsPort,
   AgentView,
-  EnforcementLevel,
   LoopFigures,
 } from "./system/agents.ts";
 export type { LiveBody, LiveEvent, LivePort, SystemMetrics } from "./system/live.ts";
 export { type Actor, type Page, RequestError } from "./system/requests.ts";
 export type {
   JournalEntry,
+  KnownWorkflow,
   StartWorkflow,
   TaskExplanation,
   TaskStatus,

@@ -16,6 +16,7 @@ import type { Engine } from "./engine/engine.ts";
 import { isTerminal } from "./engine/owned-run.ts";
 import { parseDefinition } from "./engine/parse-definition.ts";
 import type { TaskRunner } from "./engine/task-runner.ts";
+import { type KnownWorkflowsOptions, knownWorkflows } from "./known-workflows.ts";
 import {
   type Actor,
   RequestError,
@@ -31,9 +32,8 @@ const commandLimitMs = 10_000;
 const commandPollMs = 50;
 const defaultPageSize = 50;
 
-export interface WorkflowServiceOptions {
+export interface WorkflowServiceOptions extends Omit<KnownWorkflowsOptions, "findAgent"> {
   readonly incarnation: string;
-  readonly registered: ReadonlyMap<string, WorkflowDefinition>;
   readonly findAgent: FindAgent;
   readonly runs: RunRepo;
   readonly turns: TurnRepo;
@@ -206,6 +206,7 @@ export function createWorkflowService(options: WorkflowServiceOptions): Workflow
   }
 
   return {
+    known: () => knownWorkflows(options),
     start,
     get,
     list: async (query) => {

@@ -12,6 +12,7 @@ import { ProblemError } from "../problem.ts";
 import { API_ACTOR, answers, defineRoute, type Route } from "../route.ts";
 import {
   journalEntry,
+  knownWorkflow,
   pageOf,
   taskExplanation,
   taskView,
@@ -110,6 +111,16 @@ function startRoute({ workflows }: System): Route {
 
 function listRoutes({ workflows }: System): Route[] {
   return [
+    defineRoute({
+      method: "GET",
+      path: "/api/v1/definitions",
+      tag: "Workflows",
+      summary: "Workflows that can be started by name, the user's own first",
+      description:
+        "inputSchema is read off the actions that the inputs are handed to; a start that does not fit it is refused.",
+      responses: [answers(200, "All on one page", pageOf(knownWorkflow))],
+      handle: ({ context }) => context.json({ items: workflows.known(), nextCursor: null }),
+    }),
     defineRoute({
       method: "GET",
       path: "/api/v1/workflows",

@@ -14,7 +14,7 @@ import { basename, dirname, extname, join, sep } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import type { BuildFailure, Loader, Plugin, PluginBuild } from "esbuild";
 import { compiledUrl } from "../worker/thread-url.ts";
-import { shownPath } from "./module-files.ts";
+import { ifThere, shownPath } from "./module-files.ts";
 
 const ownName = "spectra-orchestrator";
 /** What our own package brings along: a folder without `node_modules` may use it too. */
@@ -77,7 +77,7 @@ export async function compileModule(
 
 /** Appears whole or not at all: a thread may import it while another node writes it. */
 async function store(path: string, code: string): Promise<void> {
-  const known = await readFile(path, "utf8").catch(() => undefined);
+  const known = await ifThere(readFile(path, "utf8"));
   if (known === code) return;
   await mkdir(dirname(path), { recursive: true });
   const unfinished = `${path}.${process.pid}`;

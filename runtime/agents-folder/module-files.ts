@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Dirent } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { isAbsolute, join, relative } from "node:path";
 
@@ -59,13 +60,30 @@ function modulesAmong(names: readonly string[]): string[] {
   return [...best.values()];
 }
 
-/** All source files below the folder, for telling whether something changed; unreadable folders count as empty. */
+/** Undefined for what is not there; what cannot be read for another reason is an error. */
+export async function ifThere<T>(look: Promise<T>): Promise<T | undefined> {
+  try {
+    return await look;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT" || code === "ENOTDIR") return undefined;
+    throw error;
+  }
+}
+
+/**
+ * All source files below the folder, for telling whether something changed. A folder that is there and cannot
+ * be read stands for what it holds.
+ */
 export async function listSources(folder: string): Promise<readonly string[]> {
   const found: string[] = [];
   const open = [folder];
   for (let next = open.pop(); next !== undefined; next = open.pop()) {
-    const entries = await readdir(next, { withFileTypes: true }).catch(() => []);
-    for (const entry of entries) {
+    for (const entry of await entriesOf(next)) {
+      if (entry === "unreadable") {
+        found.push(next);
+        continue;
+      }
       if (entry.name.startsWith(".") || entry.name === "node_modules") continue;
       const path = join(next, entry.name);
       if (entry.isDirectory()) open.push(path);
@@ -74,6 +92,14 @@ export async function listSources(folder: string): Promise<readonly string[]> {
     }
   }
   return found;
+}
+
+async function entriesOf(folder: string): Promise<readonly (Dirent | "unreadable")[]> {
+  try {
+    return (await ifThere(readdir(folder, { withFileTypes: true }))) ?? [];
+  } catch {
+    return ["unreadable"];
+  }
 }
 
 async function read(folder: string) {

@@ -8,7 +8,7 @@
 
 import { stat } from "node:fs/promises";
 import { setTimeout as wait } from "node:timers/promises";
-import { listSources } from "./module-files.ts";
+import { ifThere, listSources } from "./module-files.ts";
 
 const defaultLookEveryMs = 250;
 /** A look that takes long, over very many files, is followed by a pause of so many times its duration. */
@@ -61,11 +61,15 @@ export function watchFiles(options: FileWatchOptions): FileWatch {
 async function look({ folders, others }: FileWatchOptions): Promise<string> {
   const lists = await Promise.all(folders.map(listSources));
   const paths = [...new Set([...lists.flat(), ...others()])].sort();
-  const lines = await Promise.all(
-    paths.map(async (path) => {
-      const found = await stat(path, { bigint: true }).catch(() => undefined);
-      return found === undefined ? "" : `${path} ${found.mtimeNs} ${found.size} ${found.ino}`;
-    }),
-  );
-  return lines.join("\n");
+  return (await Promise.all(paths.map(lineOf))).join("\n");
+}
+
+/** Empty for a file that is gone; one that cannot be looked at is another matter, and no deletion. */
+async function lineOf(path: string): Promise<string> {
+  try {
+    const found = await ifThere(stat(path, { bigint: true }));
+    return found === undefined ? "" : `${path} ${found.mtimeNs} ${found.size} ${found.ino}`;
+  } catch (error) {
+    return `${path} ${(error as NodeJS.ErrnoException).code ?? String(error)}`;
+  }
 }

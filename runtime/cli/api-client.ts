@@ -94,9 +94,17 @@ function refusal(status: number, text: string, url: string): VerbError {
   } catch (cause) {
     return new VerbError("REFUSED", `${url} answered with status ${status}`, { cause });
   }
-  const fields = (problem.errors ?? []).map(({ pointer, detail }) => `; ${pointer}: ${detail}`);
   const what = problem.detail ?? `The supervisor answered with status ${status}`;
-  return new VerbError("REFUSED", `${what}${fields.join("")} (${problem.code ?? status})`);
+  const lines = refusalText(`${what} (${problem.code ?? status})`, problem.errors ?? []);
+  return new VerbError("REFUSED", lines);
+}
+
+/** What was refused, and below it a line for each field that is wrong. */
+export function refusalText(
+  what: string,
+  fields: readonly { readonly pointer: string; readonly detail: string }[],
+): string {
+  return [what, ...fields.map(({ pointer, detail }) => `  ${pointer}: ${detail}`)].join("\n");
 }
 
 function parse(text: string, url: string): unknown {

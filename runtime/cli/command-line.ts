@@ -152,6 +152,9 @@ function addRunVerbs(program: Command, finish: Finish): void {
         finish(await withApi(flags, (api, out) => verbs.runWorkflow(api, asked, out)));
       },
     );
+  verb(program, "workflows", "list what can be run, and the input that it takes").action(
+    async (flags: VerbFlags) => finish(await withApi(flags, verbs.listKnown)),
+  );
   verb(program, "list", "list runs, newest first")
     .option("--status <status>", "only these")
     .option("--workflow <name>", "only of this workflow")

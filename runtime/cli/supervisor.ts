@@ -5,14 +5,15 @@
  */
 
 import { createServer } from "node:net";
-import { readDataDirLock } from "../../native/data-dir-lock.ts";
-import { ensureFolder, unwritable } from "../../native/folders.ts";
+import { acquireDataDirLock, type DataDirLock } from "../../native/data-dir-lock.ts";
+import { unwritable } from "../../native/folders.ts";
 import { toListenError } from "../../native/http-host.ts";
 import { type Config, mayUseColour } from "../config.ts";
 import { type Logger, openLogger } from "../logger.ts";
 import { type StopRequest, type StopWatch, watchForStop } from "../shutdown.ts";
-import type { System } from "../system.ts";
+import { RequestError, type System } from "../system.ts";
 import { version } from "../version.ts";
+import { refusalText } from "./api-client.ts";
 import { durationText } from "./figures.ts";
 import { createRunOutput, type RunOutput } from "./run-output.ts";
 import { exitCodeOf, reportFiles, summaryLines } from "./summary.ts";
@@ -51,9 +52,12 @@ export async function runSupervisor(options: SupervisorOptions): Promise<number>
   const parts: Stoppable[] = [];
   let code: number;
   try {
-    log = await openNodeLog(config, output, colour && process.stderr.isTTY);
+    // The lock first: the log of a folder that another supervisor has is that one's.
+    const lock = await acquireDataDirLock(config.dataDir);
+    parts.push({ name: "lock of the data folder", stop: () => lock.release() });
+    log = openNodeLog(config, output, colour && process.stderr.isTTY);
     for (const warning of config.warnings) log.warn(warning);
-    code = await work(options, { output, log, stops, parts });
+    code = await work(options, { lock, output, log, stops, parts });
   } catch (error) {
     // What a stopping node throws is the stop itself, not a second fault.
     const stopped = stops.signal.aborted ? (await stops.requested).exitCode : undefined;
@@ -68,6 +72,7 @@ export async function runSupervisor(options: SupervisorOptions): Promise<number>
 }
 
 interface Context {
+  readonly lock: DataDirLock;
   readonly output: RunOutput;
   readonly log: Logger;
   readonly stops: StopWatch;
@@ -77,7 +82,7 @@ interface Context {
 /** Resolves with the exit code of the workflow; rejects when a stop is requested. */
 async function work(options: SupervisorOptions, context: Context): Promise<number> {
   const { config, workflow } = options;
-  const { output, log, stops, parts } = context;
+  const { lock, output, log, stops, parts } = context;
   if (workflow === "phase1") await checkArchive(config);
   await checkPortIsFree(config);
   const startedMs = performance.now();
@@ -89,6 +94,7 @@ async function work(options: SupervisorOptions, context: Context): Promise<numbe
   ]);
   const node = await startNode({
     config,
+    lock,
     log,
     signal: stops.signal,
     openGateway: (request) => startHttpServer({ ...request, kind: "auto", log }),
@@ -166,10 +172,8 @@ async function checkArchive({ archive }: Config): Promise<void> {
 }
 
 /** A taken port is told before the database and 17 agents are started for nothing. */
-async function checkPortIsFree({ dataDir, host, port }: Config): Promise<void> {
+async function checkPortIsFree({ host, port }: Config): Promise<void> {
   if (port === 0) return;
-  // Most likely our own supervisor has the port; then the start says so, in better words.
-  if ((await readDataDirLock(dataDir)) !== undefined) return;
   const probe = createServer();
   await new Promise<void>((resolve, reject) => {
     probe.once("error", reject);
@@ -183,9 +187,8 @@ async function checkPortIsFree({ dataDir, host, port }: Config): Promise<void> {
 }
 
 /** @throws {NativeError} `DATA_DIR_UNWRITABLE`, `DISK_FULL`. */
-async function openNodeLog(config: Config, output: RunOutput, colour: boolean): Promise<Logger> {
+function openNodeLog(config: Config, output: RunOutput, colour: boolean): Logger {
   const { dataDir, logLevel } = config;
-  await ensureFolder(dataDir);
   try {
     return openLogger({ dataDir, level: logLevel, writeLine: output.note, colour });
   } catch (error) {
@@ -234,7 +237,8 @@ function reportError(
   output: RunOutput,
   log: Logger | undefined,
 ): void {
-  const message = messageOf(error);
+  const message =
+    error instanceof RequestError ? refusalText(error.message, error.fields) : messageOf(error);
   output.note(message.startsWith("Cannot ") ? message : `Cannot go on: ${message}`);
   if (config.logLevel === "debug" && error instanceof Error) output.note(error.stack ?? "");
   log?.info("ended by an error", { error });

@@ -8,6 +8,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import type { Json } from "../../machines/error-code.ts";
 import type {
   AgentView,
+  KnownWorkflow,
   Page,
   SystemStatus,
   TaskExplanation,
@@ -93,6 +94,29 @@ async function followRun(
     if (hasEnded(now.status)) return now;
     await wait(FOLLOW_EVERY_MS);
   }
+}
+
+/** What `run` takes, with the names of the inputs; those in brackets may be left out. */
+export async function listKnown(api: ApiClient, out: VerbOutput): Promise<number> {
+  const page = await api.get<Page<KnownWorkflow>>("/definitions");
+  out.json(page);
+  const rows = page.items.map((known) => [
+    known.id,
+    known.title,
+    String(known.tasks),
+    inputNames(known),
+  ]);
+  for (const line of tableLines(["WORKFLOW", "TITLE", "TASKS", "INPUT"], rows)) out.line(line);
+  return 0;
+}
+
+function inputNames({ inputSchema }: KnownWorkflow): string {
+  const { properties = {}, required = [] } = inputSchema as {
+    properties?: Readonly<Record<string, Json>>;
+    required?: readonly string[];
+  };
+  const names = Object.keys(properties);
+  return names.map((name) => (required.includes(name) ? name : `[${name}]`)).join(", ");
 }
 
 export async function listWorkflows(

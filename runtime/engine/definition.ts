@@ -17,6 +17,8 @@ import {
   type RunPlan,
 } from "../../machines/run-plan.ts";
 import { RequestError } from "../system.ts";
+import { refsOf } from "./input-refs.ts";
+import { checkInputTypes } from "./workflow-input.ts";
 
 /** Tasks of one definition at most. */
 const maxTasks = 20_000;
@@ -90,15 +92,17 @@ export function checkDefinition(
 ): void {
   const fields: Field[] = [
     ...checkInput(definition, input),
+    ...checkInputTypes(definition, input, findAgent),
     ...checkStatechart(definition),
     ...checkTasks(definition, findAgent),
     ...checkCycles(definition),
   ];
   if (fields.length > 0) {
-    const first = fields[0];
+    const count = fields.length === 1 ? "1 mistake" : `${fields.length} mistakes`;
+    const isInput = fields.every(({ pointer }) => pointer.startsWith("/input"));
     throw new RequestError(
       "INVALID",
-      `Cannot start workflow "${definition.id}": ${first?.pointer}: ${first?.detail}${fields.length > 1 ? ` (and ${fields.length - 1} more)` : ""}`,
+      `Cannot start workflow "${definition.id}": ${count} in its ${isInput ? "input" : "definition or input"}`,
       fields,
     );
   }
@@ -336,29 +340,4 @@ function checkCycles(definition: WorkflowDefinition): Field[] {
       detail: `has a cycle among ${stuck.map(([key]) => key).join(", ")}`,
     },
   ];
-}
-
-export interface InputRef {
-  readonly kind: "param" | "output";
-  readonly name: string;
-  readonly path: string | undefined;
-}
-
-/** The reference that `value` is, if it is one. */
-export function asRef(value: unknown): InputRef | undefined {
-  if (typeof value !== "object" || value === null) return undefined;
-  const { $param, $output, path } = value as Record<string, unknown>;
-  if (typeof $param === "string") return { kind: "param", name: $param, path: undefined };
-  if (typeof $output === "string") {
-    return { kind: "output", name: $output, path: typeof path === "string" ? path : undefined };
-  }
-  return undefined;
-}
-
-/** All references inside a task's `with`, however deep. */
-export function refsOf(value: unknown): InputRef[] {
-  const reference = asRef(value);
-  if (reference !== undefined) return [reference];
-  if (typeof value !== "object" || value === null) return [];
-  return Object.values(value).flatMap(refsOf);
 }

@@ -5,7 +5,7 @@
  */
 
 import { AgentError, type Json } from "../../machines/error-code.ts";
-import { asRef } from "./definition.ts";
+import { asRef } from "./input-refs.ts";
 
 /**
  * @param outputs Outputs of finished tasks; a reference to a task that is not in here (it was

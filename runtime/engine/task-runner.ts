@@ -14,7 +14,7 @@ import type { TurnRepo } from "../../db/turn-repo.ts";
 import { AgentError, type Json, toErrorRecord } from "../../machines/error-code.ts";
 import { defaultStartToCloseMs } from "../../machines/run-plan.ts";
 import type { TaskJob } from "../queue/job-queue.ts";
-import { refsOf } from "./definition.ts";
+import { refsOf } from "./input-refs.ts";
 import { resolveInput } from "./task-input.ts";
 
 /** How long an aborted action may take to end before its thread is terminated. */

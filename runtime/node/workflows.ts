@@ -36,6 +36,8 @@ async function start(node: NodeContext): Promise<RunningChild> {
     budget,
     definitions,
     registered: node.registered,
+    builtIn: node.builtIn.workflows,
+    filledIn,
     whyGone: (name) => (parts.folders.isUp() ? parts.folders.current().whyGone(name) : undefined),
     onFatal: (reason, cause) => node.lose(new Error(fatalMessage(reason, config), { cause })),
     incidents: node.incidents,
@@ -55,6 +57,9 @@ function releaseReservations({ log, parts }: NodeContext, workflowId: string): v
       log.warn("cannot release what a run has reserved", { workflowId, error: String(error) });
     });
 }
+
+/** What `defaultInput` knows. */
+const filledIn = { [phase1.id]: ["archive"] };
 
 async function defaultInput(
   { config, parts }: NodeContext,

@@ -87,7 +87,21 @@ export interface StartWorkflow {
   readonly idempotencyKey?: string;
 }
 
+/** A workflow that can be started by its name. */
+export interface KnownWorkflow {
+  readonly id: string;
+  readonly title: string;
+  /** `folder`: of a module of the user. */
+  readonly origin: "built-in" | "folder";
+  readonly stages: number;
+  readonly tasks: number;
+  /** JSON Schema of its input, an object; what the node fills in by itself is not required. */
+  readonly inputSchema: Json;
+}
+
 export interface WorkflowsPort {
+  /** What can be started by name: the user's own first. */
+  known(): readonly KnownWorkflow[];
   /** Resolves after the run is durable. The same idempotency key gives the same run. */
   start(request: StartWorkflow, by: Actor): Promise<WorkflowView>;
   list(query: {

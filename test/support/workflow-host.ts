@@ -86,6 +86,8 @@ export async function openTestHost(options: {
   const workflows = createWorkflowService({
     incarnation: host.incarnation,
     registered: new Map((options.workflows ?? []).map((workflow) => [workflow.id, workflow])),
+    builtIn: new Set(),
+    filledIn: {},
     findAgent: (name) => (name === worker.name ? worker : undefined),
     runs: host.runs,
     turns: host.turns,

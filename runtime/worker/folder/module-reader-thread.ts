@@ -5,7 +5,6 @@
  */
 
 import { parentPort, workerData } from "node:worker_threads";
-import { z } from "zod";
 import {
   type AgentCard,
   type AgentDefinition,
@@ -13,8 +12,8 @@ import {
   type CapabilityCard,
   defineAgent,
 } from "../../../actors/define-agent.ts";
-import type { Json } from "../../../machines/error-code.ts";
 import { noPermissions } from "../../../machines/permissions.ts";
+import { jsonSchemaOf } from "../../action-schema.ts";
 import { definitionsIn } from "../agent/load-agent.ts";
 import { ungrantedEnvLooksUnset } from "../permissions/guard-env.ts";
 import { installGuards } from "../permissions/guards.ts";
@@ -57,14 +56,9 @@ function capabilityCard(capability: Capability): CapabilityCard {
   const { input, output, run: _run, compensate: _compensate, ...data } = capability;
   return {
     ...data,
-    inputSchema: schemaOf(input, "input"),
-    outputSchema: schemaOf(output, "output"),
+    inputSchema: jsonSchemaOf(input, "input"),
+    outputSchema: jsonSchemaOf(output, "output"),
   };
-}
-
-/** What JSON Schema cannot say, such as a transform, is left open. */
-function schemaOf(schema: z.ZodType, io: "input" | "output"): Json {
-  return z.toJSONSchema(schema, { io, unrepresentable: "any" }) as unknown as Json;
 }
 
 /** Each once, also when it is exported under two names. */

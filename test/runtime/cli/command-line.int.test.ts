@@ -2,13 +2,14 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { type AddressInfo, createServer as createTcpServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { acquireDataDirLock } from "../../../native/data-dir-lock.ts";
 import { ensureBuilt } from "../../support/build.ts";
 
 const main = fileURLToPath(new URL("../../../dist/runtime/main.js", import.meta.url));
@@ -72,7 +73,7 @@ describe("usage errors exit with 2", () => {
     [["show"], "missing required argument 'run'"],
     [["agents", "--url", "nonsense"], "http://127.0.0.1:5000"],
     [["agnets"], 'there is no such verb; did you mean "agents"?'],
-    [["frobnicate"], "there are supervisor, run, list, show, explain"],
+    [["frobnicate"], "there are supervisor, run, workflows, list, show, explain"],
     [["--agents", "none"], "there is no such folder; correct --agents or create it"],
     [["--workflows", "none", "--agents", "."], "correct --workflows or create it"],
     [["--watch"], "Cannot watch: name a folder with --agents or --workflows"],
@@ -145,6 +146,35 @@ describe("what cannot be done exits with 1", () => {
     const url = `http://127.0.0.1:${await listen(server)}`;
     await check(["show", "x", "--url", url], 1, 'Cannot find workflow "x" (NOT_FOUND)');
     server.close();
+  });
+
+  test("a refused start: each field once, on a line of its own", async () => {
+    const errors = [
+      { pointer: "/input/dir", detail: "is required" },
+      { pointer: "/input/size", detail: "Invalid input: expected number, received string" },
+    ];
+    const detail = 'Cannot start workflow "album": 2 mistakes in its input';
+    const server = createServer((_, response) => {
+      response.writeHead(400, { "content-type": "application/problem+json" });
+      response.end(JSON.stringify({ detail, code: "INVALID", errors }));
+    });
+    const url = `http://127.0.0.1:${await listen(server)}`;
+    const { code, stderr } = await run(["run", "album", "--url", url]);
+    server.close();
+    expect(stderr).toBe(
+      `${detail} (INVALID)\n  /input/dir: is required\n` +
+        "  /input/size: Invalid input: expected number, received string\n",
+    );
+    expect(code).toBe(1);
+  });
+
+  test("a data folder that another process has; its log is left alone", async () => {
+    const dataDir = join(folder, "held");
+    const lock = await acquireDataDirLock(dataDir);
+    await writeFile(join(dataDir, "spectra.log"), "the other's\n");
+    await check(["--data-dir", "held", "--port", "0"], 1, `with pid ${process.pid} has it since`);
+    expect(await readFile(join(dataDir, "spectra.log"), "utf8")).toBe("the other's\n");
+    await lock.release();
   });
 });
 

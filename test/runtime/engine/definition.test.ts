@@ -2,7 +2,8 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { defineStatechart, type WorkflowDefinition } from "../../../actors/define-workflow.ts";
 import type { Json } from "../../../machines/error-code.ts";
-import { checkDefinition, compileDefinition, refsOf } from "../../../runtime/engine/definition.ts";
+import { checkDefinition, compileDefinition } from "../../../runtime/engine/definition.ts";
+import { refsOf } from "../../../runtime/engine/input-refs.ts";
 import { parseDefinition } from "../../../runtime/engine/parse-definition.ts";
 import { RequestError } from "../../../runtime/system.ts";
 import { worker } from "../../support/workflow-host.ts";
@@ -255,12 +256,10 @@ describe("checkDefinition()", () => {
     ]);
   });
 
-  test("reports every mistake at once, and the first one in the message", () => {
+  test("reports every mistake at once, and how many there are in the message", () => {
     const body = dag({ a: { do: "NOBODY.add", after: ["ghost"] } });
     const check = () => checkDefinition(parseDefinition(body), { extra: 1 }, findAgent);
-    expect(check).toThrow(
-      'Cannot start workflow "dag": /input/extra: is not an input of "dag"; inputs are none (and 2 more)',
-    );
+    expect(check).toThrow('Cannot start workflow "dag": 3 mistakes in its definition or input');
   });
 
   test("checks ten thousand tasks in a chain without trouble", () => {
