@@ -1,5 +1,5 @@
 /**
- * Builds `dist`: the compiled sources, the dashboard, the migrations.
+ * Builds `dist`: the compiled sources, the packages of the threads, the dashboard, the migrations.
  *
  * `node scripts/build.mjs`             builds
  * `node scripts/build.mjs --prepare`   as npm calls it after an install: also fine when only `dist` came along
@@ -31,7 +31,13 @@ const SOURCES = ["machines", "actors", "runtime", "db", "http", "native"];
 /** True when a source is newer than the last build, or nothing was built. */
 export function isStale() {
   const builtAt = modifiedAt(stamp);
-  const inputs = [...SOURCES, "tsconfig.json", "tsconfig.build.json", "package-lock.json"];
+  const inputs = [
+    ...SOURCES,
+    "tsconfig.json",
+    "tsconfig.build.json",
+    "package-lock.json",
+    "scripts",
+  ];
   return inputs.some((name) => newestIn(join(root, name)) > builtAt);
 }
 
@@ -50,6 +56,7 @@ export function build() {
   const begunAt = new Date();
   const compiled = run(binOf("typescript", "bin/tsc"), ["-p", "tsconfig.build.json"]);
   removeStale();
+  const packed = run(join(root, "scripts", "one-file-packages.mjs"), []);
   const page = join("http", "dashboard", "vite.config.ts");
   const bundled =
     !existsSync(join(root, page)) ||
@@ -61,12 +68,12 @@ export function build() {
   }
   const main = join(dist, "runtime", "main.js");
   if (existsSync(main)) chmodSync(main, 0o755);
-  if (compiled && bundled) {
+  if (compiled && packed && bundled) {
     writeFileSync(stamp, "");
     // Sources that change during the build are newer than this.
     utimesSync(stamp, begunAt, begunAt);
   }
-  return compiled && bundled;
+  return compiled && packed && bundled;
 }
 
 /** Compiled files whose source is gone would still be found by whoever lists a folder. */

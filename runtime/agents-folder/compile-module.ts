@@ -19,6 +19,11 @@ import { ifThere, shownPath } from "./module-files.ts";
 const ownName = "spectra-orchestrator";
 /** What our own package brings along: a folder without `node_modules` may use it too. */
 const broughtAlong: ReadonlySet<string> = new Set(["zod"]);
+const ownFolder = fileURLToPath(new URL(".", import.meta.url));
+/** Of the checkout or the installed package: `dist/node_modules` has no parts of packages. */
+const packageFolder = fileURLToPath(
+  new URL(import.meta.url.endsWith(".ts") ? "../../" : "../../../", import.meta.url),
+);
 
 /** A module that cannot be used; the message begins with `file:line:column: `. */
 export class ModuleError extends Error {
@@ -100,7 +105,7 @@ function packagesByAddress(): Plugin {
         if (broughtAlong.has(name)) {
           const ours = await build.resolve(path, {
             kind,
-            resolveDir: fileURLToPath(new URL(".", import.meta.url)),
+            resolveDir: path === name ? ownFolder : packageFolder,
             pluginData: ownName,
           });
           if (ours.errors.length === 0) return addressOf(ours.path, ours.external);

@@ -58,6 +58,11 @@ async function compile(): Promise<void> {
   });
   // 2: type errors, but everything was emitted; `npm run check` is who reports those.
   if (status !== 0 && status !== 2) throw new Error(`Cannot build for the tests: ${stdout}`);
+  const packages = spawnSync(process.execPath, [join(root, "scripts", "one-file-packages.mjs")], {
+    cwd: root,
+    encoding: "utf8",
+  });
+  if (packages.status !== 0) throw new Error(`Cannot build for the tests: ${packages.stderr}`);
   cpSync(join(root, "db/migrations"), join(dist, "db/migrations"), { recursive: true });
   const agents = join(root, "test/support/agents");
   const entries = readdirSync(agents).filter((file) => file.endsWith(".ts"));
