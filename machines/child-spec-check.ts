@@ -18,7 +18,12 @@ export interface SpecsToCheck {
   readonly intensity: Intensity;
   readonly autoShutdown: AutoShutdown;
   readonly backoff: { readonly initialMs: number; readonly maxMs: number };
-  readonly children: readonly ChildFacts[];
+  readonly children: readonly ChildToCheck[];
+}
+
+export interface ChildToCheck extends ChildFacts {
+  /** False: its `start` is no function. Default true. */
+  readonly canStart?: boolean;
 }
 
 /** @returns One sentence per fault; empty when all is well. Values may come from outside, so types prove nothing. */
@@ -36,14 +41,18 @@ export function faultsOfSpecs(specs: SpecsToCheck): string[] {
   ];
 }
 
-function faultsOfChild(child: ChildFacts, index: number, autoShutdown: AutoShutdown): string[] {
-  const { id, restart, shutdown, significant, type } = child;
+function faultsOfChild(child: ChildToCheck, index: number, autoShutdown: AutoShutdown): string[] {
+  const { canStart = true, id, restart, shutdown, significant, type } = child;
   const isNamed = typeof id === "string" && id !== "";
   const name = isNamed ? `child "${id}"` : `child ${index + 1}`;
   const faults = [
     ...(isNamed ? [] : ["has no id"]),
+    ...(canStart ? [] : ["has no start function"]),
     ...oneOf("restart", restart, restarts),
     ...oneOf("type", type, types),
+    ...(typeof significant === "boolean"
+      ? []
+      : [`significant is ${shown(significant)}, neither true nor false`]),
     ...(isShutdown(shutdown)
       ? []
       : [`shutdownMs is ${shown(shutdown)}, not a time of 0 ms or more, brutal_kill or infinity`]),

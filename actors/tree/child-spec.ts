@@ -102,14 +102,23 @@ export function factsOf(spec: ChildSpec): ChildFacts {
   return { id, restart, type, shutdown: spec.shutdownMs ?? shutdownMs, significant };
 }
 
-/** @throws {AgentError} `CHILD_SPECS_INVALID`, with every fault in its message. */
+/**
+ * Types prove nothing to callers in JavaScript, so `specs` may be anything.
+ * @returns Them with their defaults.
+ * @throws {AgentError} `CHILD_SPECS_INVALID`, with every fault in its message.
+ */
 export function checkSpecs(
   supervisor: string,
-  checked: Omit<SpecsToCheck, "children">,
-  children: readonly ChildFacts[],
-): void {
-  const faults = faultsOfSpecs({ ...checked, children });
-  if (faults.length === 0) return;
+  rules: Omit<SpecsToCheck, "children">,
+  specs: readonly ChildSpec[],
+): readonly ChildFacts[] {
+  const facts = specs.map((spec) => factsOf(Object(spec)));
+  const children = facts.map((child, index) => ({
+    ...child,
+    canStart: typeof Object(specs[index]).start === "function",
+  }));
+  const faults = faultsOfSpecs({ ...rules, children });
+  if (faults.length === 0) return facts;
   const message = `Cannot use the specs of supervisor "${supervisor}": ${faults.join("; ")}`;
   throw new AgentError("CHILD_SPECS_INVALID", message);
 }

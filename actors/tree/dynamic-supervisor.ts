@@ -5,8 +5,13 @@
  * @module
  */
 
-import type { ChildSpec, RunningChild } from "./child-spec.ts";
-import { type Supervisor, type SupervisorOptions, startSupervisor } from "./supervisor.ts";
+import { type ChildSpec, checkSpecs, type RunningChild } from "./child-spec.ts";
+import {
+  type Supervisor,
+  type SupervisorOptions,
+  startSupervisor,
+  withDefaults,
+} from "./supervisor.ts";
 
 /** The spec of every child; `start` gets the arguments of the one. */
 export interface ChildTemplate<T> extends Omit<ChildSpec, "id" | "start"> {
@@ -18,7 +23,10 @@ export interface DynamicSupervisor<T> extends Omit<Supervisor, "startChild" | "c
   startChild(
     argument: T,
   ): Promise<{ readonly id: string; readonly child: RunningChild } | undefined>;
-  /** How children are started from now on; running ones go on, and restart by their own template. */
+  /**
+   * How children are started from now on; running ones go on, and restart by their own template.
+   * @throws {AgentError} `CHILD_SPECS_INVALID`; then nothing has changed.
+   */
   changeTemplate(template: ChildTemplate<T>): void;
 }
 
@@ -27,14 +35,19 @@ export type DynamicSupervisorOptions<T> = Omit<
   "strategy" | "startMode" | "startFailure" | "isDynamic" | "children"
 > & { readonly template: ChildTemplate<T> };
 
+/** @throws {AgentError} `CHILD_SPECS_INVALID`. */
 export async function startDynamicSupervisor<T>(
   options: DynamicSupervisorOptions<T>,
 ): Promise<DynamicSupervisor<T>> {
-  let { template } = options;
+  const rules = { ...options, strategy: "one_for_one" } as const;
+  const check = (template: ChildTemplate<T>): ChildTemplate<T> => {
+    checkSpecs(options.id, withDefaults(rules), [{ ...template, id: "template" } as ChildSpec]);
+    return template;
+  };
+  let template = check(options.template);
   let lastId = 0;
   const supervisor = await startSupervisor({
-    ...options,
-    strategy: "one_for_one",
+    ...rules,
     startMode: "parallel",
     isDynamic: true,
     children: [],
@@ -53,7 +66,7 @@ export async function startDynamicSupervisor<T>(
       return child === undefined ? undefined : { id, child };
     },
     changeTemplate: (next) => {
-      template = next;
+      template = check(next);
     },
   };
 }

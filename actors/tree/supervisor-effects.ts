@@ -76,6 +76,8 @@ async function start(parts: SupervisorParts, actor: Actor, id: string): Promise<
     return;
   }
   live.set(id, child);
+  // Never started again: what its start holds may go now. Source: OTP saves no parameters of it.
+  if (spec.restart === "temporary") specs.delete(id);
   const { receive } = child;
   const running = child;
   tree.directory?.up(address, {
@@ -84,9 +86,19 @@ async function start(parts: SupervisorParts, actor: Actor, id: string): Promise<
   });
   actor.send({ type: "child.started", id, nowMs: options.clock.monotonicMs() });
   answer?.resolve(child);
+  void follow(parts, actor, id, child);
+}
+
+/** A function of its own: while it waits it must not hold what the child was started with. */
+async function follow(
+  parts: SupervisorParts,
+  actor: Actor,
+  id: string,
+  child: RunningChild,
+): Promise<void> {
   const exit = await child.exited;
   // A child that was left behind has been reported already.
-  if (live.get(id) === child) reportExit(parts, actor, id, exit);
+  if (parts.live.get(id) === child) reportExit(parts, actor, id, exit);
 }
 
 function reportExit(parts: SupervisorParts, actor: Actor, id: string, said: ChildExit): void {

@@ -22,7 +22,6 @@ import type { Clock, Log } from "../ports.ts";
 import {
   type ChildSpec,
   checkSpecs,
-  factsOf,
   type RunningChild,
   type TreeNode,
   type TreeServices,
@@ -96,7 +95,10 @@ export interface Supervisor extends RunningChild {
    * threw: then it is not added, and no restart is charged.
    */
   startChild(spec: ChildSpec): Promise<RunningChild | undefined>;
-  /** Stops and starts one child; its intensity is not charged. Also starts one that has ended. */
+  /**
+   * Stops and starts one child; its intensity is not charged. Also starts one that has ended.
+   * @throws {AgentError} `CHILD_UNKNOWN`; `CHILD_RUNNING` for a temporary one.
+   */
   restartChild(id: string): void;
   /** Stops one child for good, until `restartChild`; a temporary one is forgotten. Resolves when it is gone. */
   stopChild(id: string): Promise<void>;
@@ -125,6 +127,8 @@ type SupervisorSnapshot = SnapshotFrom<typeof supervisorMachine>;
  * started are stopped again.
  */
 export async function startSupervisor(options: SupervisorOptions): Promise<Supervisor> {
+  const rules = withDefaults(options);
+  const children = checkSpecs(options.id, rules, options.children);
   const address = options.address ?? `/${options.id}`;
   const parts: SupervisorParts = {
     options,
@@ -137,7 +141,7 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
     expected: new Set(),
     thrown: undefined,
   };
-  const actor = createSupervisorActor(parts);
+  const actor = createSupervisorActor(parts, rules, children);
   const exited = createDeferred<ChildExit>();
   const started = createDeferred<void>();
   watch(actor, parts, started, exited);
@@ -151,17 +155,20 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
   return createHandle(parts, actor, exited.promise);
 }
 
-function createSupervisorActor(parts: SupervisorParts): Actor {
-  const { options } = parts;
+/** The rules with every default filled in. */
+export function withDefaults(
+  options: Pick<SupervisorOptions, "autoShutdown" | "backoff" | "intensity" | "strategy">,
+) {
   const { autoShutdown = "never", backoff = defaultBackoff, strategy } = options;
-  const rules = {
-    strategy,
-    autoShutdown,
-    backoff,
-    intensity: options.intensity ?? defaultIntensity,
-  };
-  const children = options.children.map(factsOf);
-  checkSpecs(options.id, rules, children);
+  return { strategy, autoShutdown, backoff, intensity: options.intensity ?? defaultIntensity };
+}
+
+function createSupervisorActor(
+  parts: SupervisorParts,
+  rules: ReturnType<typeof withDefaults>,
+  children: readonly ChildFacts[],
+): Actor {
+  const { options } = parts;
   const { timers } = options;
   const actor: Actor = createActor(
     provideEffects(parts, () => actor),
@@ -265,7 +272,11 @@ function createHandle(
       );
     },
     restartChild: (id) => {
-      required(id);
+      const row = required(id);
+      if (row.restart === "temporary") {
+        const message = `Cannot restart child "${id}" of "${options.id}": it is temporary, so its start is not kept; stop it and start another`;
+        throw new AgentError("CHILD_RUNNING", message);
+      }
       actor.send({ type: "child.restart", id });
     },
     deleteChild: (id) => {
@@ -291,34 +302,32 @@ async function startChild(
   spec: ChildSpec,
 ): Promise<RunningChild | undefined> {
   const { context } = actor.getSnapshot();
-  const facts = factsOf(spec);
   if (!isActive(actor) || context.stopping) throw stoppedError(options.id);
-  const known = findRow(context.table, spec.id);
+  const [child] = checkSpecs(options.id, context, [spec]);
+  if (child === undefined) return undefined;
+  const known = findRow(context.table, child.id);
   if (known !== undefined) {
     const how = isLive(known) ? "it runs already" : "restart or delete it";
     const message = `Cannot start child "${spec.id}" of "${options.id}": there is one that is ${known.status}; ${how}`;
     throw new AgentError("CHILD_EXISTS", message);
   }
-  checkSpecs(options.id, context, [facts]);
   const answer = createDeferred<RunningChild | undefined>();
   specs.set(spec.id, spec);
   asked.set(spec.id, answer);
-  actor.send({ type: "child.add", child: facts });
+  actor.send({ type: "child.add", child });
   return await answer.promise;
 }
 
 function changeSpecs({ options, specs }: SupervisorParts, actor: Actor, change: SpecChange): void {
   const { context } = actor.getSnapshot();
   const { children, ...rules } = change;
-  const facts = children?.map(factsOf);
-  const named = new Set(facts?.map(({ id }) => id));
-  const kept = context.table.filter(({ id }) => !named.has(id));
-  checkSpecs(options.id, { ...context, ...rules }, [...kept, ...(facts ?? context.table)]);
+  // As in OTP, who is not named is not judged by the new rules: it was right by those of its start.
+  const facts = checkSpecs(options.id, { ...context, ...rules }, children ?? []);
   for (const spec of children ?? []) specs.set(spec.id, spec);
   actor.send({
     type: "specs.changed",
     ...rules,
-    ...(facts === undefined ? {} : { children: facts }),
+    ...(children === undefined ? {} : { children: facts }),
   });
 }
 

@@ -222,16 +222,6 @@ describe("code_change", () => {
     expect(supervisor.view().status).toBe(to === "never" ? "running" : "stopped");
     await supervisor.stop();
   });
-
-  test("significant_upgrade: significant children forbid to turn auto-shutdown off under them", async () => {
-    const n = nursery();
-    const child = n.spec("a", { restart: "transient", significant: true });
-    const supervisor = await n.supervise([child], { autoShutdown: "any_significant" });
-    expect(() => supervisor.changeSpecs({ autoShutdown: "never" })).toThrow(
-      /child "a": is significant, but autoShutdown is never/,
-    );
-    await supervisor.stop();
-  });
 });
 
 describe("auto_shutdown", () => {
