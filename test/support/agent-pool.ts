@@ -17,6 +17,7 @@ import {
   type AgentsOptions,
   startAgents,
 } from "../../runtime/worker/agent/agent-pool.ts";
+import type { InspectionHub } from "../../runtime/worker/inspect/hub.ts";
 import { compiledUrl } from "../../runtime/worker/thread-url.ts";
 import { other, probe } from "./agents/probe.ts";
 
@@ -40,7 +41,11 @@ export function testAgentUrl(file: string): string {
 /** Backoff starts at 10 ms. */
 export async function startTestPool(
   databaseUrl: string,
-  { incidents, ...options }: Partial<AgentsOptions> & { incidents?: IncidentLog } = {},
+  {
+    incidents,
+    inspection,
+    ...options
+  }: Partial<AgentsOptions> & { incidents?: IncidentLog; inspection?: InspectionHub } = {},
 ): Promise<TestPool> {
   const logged: TestPool["logged"] = [];
   const states: AgentState[] = [];
@@ -81,6 +86,7 @@ export async function startTestPool(
         vote: refuse,
       },
       ...(incidents === undefined ? {} : { incidents }),
+      ...(inspection === undefined ? {} : { inspection }),
       log: { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") },
     },
     clock,

@@ -6,6 +6,7 @@
 
 import type { ActorRepo } from "../../db/actor-repo.ts";
 import type { DeadLetterRepo } from "../../db/dead-letter-repo.ts";
+import type { InspectionHub } from "../../runtime/worker/inspect/hub.ts";
 import { type ActorService, createActorHost } from "../../runtime/worker/remote/actor-service.ts";
 import { createDeadLetters } from "../../runtime/worker/remote/dead-letters.ts";
 import type { ActorReference } from "../../runtime/worker/remote/define-actor.ts";
@@ -20,7 +21,11 @@ const silent = {
 };
 
 /** What a node would have; the store outlives it, so that another one can go on. */
-export function openActors(store: ActorRepo, letters?: DeadLetterRepo): ActorService {
+export function openActors(
+  store: ActorRepo,
+  letters?: DeadLetterRepo,
+  inspection?: InspectionHub,
+): ActorService {
   const deadLetters = createDeadLetters({
     node: "test",
     log: silent,
@@ -32,6 +37,7 @@ export function openActors(store: ActorRepo, letters?: DeadLetterRepo): ActorSer
     registry: createRegistry(deadLetters),
     clock: { now: () => new Date(), monotonicMs: () => performance.now() },
     log: silent,
+    ...(inspection === undefined ? {} : { inspection }),
   });
 }
 

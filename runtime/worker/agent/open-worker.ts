@@ -73,7 +73,7 @@ export function openWorker(rights: WorkerRights, ports: AgentPorts, agent = "SPA
   const counter = new Int32Array(pulse ?? new ArrayBuffer(4));
   const open: OpenAttempts = new Map();
   opened += 1;
-  const inspector = isolation === "thread" ? ports.inspection?.openThread() : undefined;
+  const inspector = ports.inspection?.openThread();
   const seed: WorkerSeed = {
     control: control.port2,
     events: events.port2,

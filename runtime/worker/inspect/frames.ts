@@ -1,5 +1,5 @@
 /**
- * What inspectors in threads and the hub in the main thread tell each other.
+ * What inspectors in workers (threads and processes) and the hub in the main thread tell each other.
  *
  * Frames travel in batches. A batch is self-contained: texts that repeat (addresses, state values, names
  * of actions) stand once in its `strings`, so that no batch needs another.
@@ -108,8 +108,11 @@ export type HubMessage =
   | { readonly type: "taken" }
   | { readonly type: "look"; readonly id: number; readonly session: string };
 
-/** @throws When it is no batch: the thread's memory is not ours. */
+/** @throws When it is no batch: the worker's memory is not ours. */
 export function decodeBatch({ strings, baseMs, cells, texts }: Batch): HubFrame[] {
+  if (!(cells instanceof Int32Array) || cells.length > maxBatchRows * cellsPerRow) {
+    throw new RangeError(`Cannot read a batch: it has no cells, or more than ${maxBatchRows} rows`);
+  }
   const bodies = JSON.parse(texts) as Json[];
   const parsed = new Map<number, Json>();
   const text = (place: number): string => strings[cells[place] ?? -1] ?? "";

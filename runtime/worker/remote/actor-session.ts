@@ -141,7 +141,7 @@ export async function startSession(options: SessionOptions): Promise<ActorSessio
     incarnation: claim.incarnation,
     onFrame: ({ kind, body }) => takeOrEnd(kind, body),
   });
-  const inspector = shared ? options.inspection?.openThread() : undefined;
+  const inspector = options.inspection?.openThread();
   const watch = setInterval(checkHang, hangCheckMs);
   watch.unref();
 
