@@ -64,7 +64,7 @@ export interface AgentSlotOptions extends AgentThreadOptions {
 
 export function createAgentSlot(options: AgentSlotOptions): AgentSlot {
   const { agent, clock, ports, spares } = options;
-  const rights = rightsOf(options);
+  const wanted = { ...rightsOf(options), moduleUrl: options.moduleUrl };
   const actor = createActor(agentLifecycleMachine, { id: agent.name });
   const quarantine = createQuarantine();
   let thread: AgentThread | undefined;
@@ -91,7 +91,7 @@ export function createAgentSlot(options: AgentSlotOptions): AgentSlot {
 
   const open = async (): Promise<AgentThread> => {
     const startedMs = clock.monotonicMs();
-    const spare = spares.take(rights);
+    const spare = spares.take(wanted);
     const started = await startAgentThread(
       { ...options, onHealth: () => options.onChange(state()) },
       spare,
@@ -128,7 +128,7 @@ export function createAgentSlot(options: AgentSlotOptions): AgentSlot {
     if (kind !== undefined) record(kind, "restarted", exit.error);
     actor.send({ type: "thread.died", error: exit.error });
     if (kind === undefined || successor !== undefined || status() !== "restarting") return;
-    if (!spares.has(rights)) return spares.want(rights);
+    if (!spares.has(wanted)) return spares.want(wanted);
     successor = startFollowed();
     // The supervisor sees the failure when it asks for its thread.
     successor.catch(() => undefined);
@@ -221,7 +221,7 @@ export function createAgentSlot(options: AgentSlotOptions): AgentSlot {
     kill: async () => {
       await Promise.all([thread?.kill(), ward.thread()?.kill()]);
     },
-    wantSpare: () => spares.want(rights),
+    wantSpare: () => spares.want(wanted),
     restarting: () => {
       quarantine.reset();
       actor.send({ type: "agent.restart" });

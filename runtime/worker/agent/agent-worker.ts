@@ -16,7 +16,7 @@ import { ungrantedEnvLooksUnset } from "../permissions/guard-env.ts";
 import { openEventChannel } from "../remote/event-channel.ts";
 import { runAttempt } from "./attempt.ts";
 import type { WorkerServices } from "./attempt-context.ts";
-import { loadAgent } from "./load-agent.ts";
+import { loadAgent, loadModule } from "./load-agent.ts";
 import { createReporter } from "./reporter.ts";
 import type {
   Adoption,
@@ -33,7 +33,7 @@ interface OpenAttempt {
   readonly answer: (report: AttemptReport) => void;
 }
 
-type ServedAgent = Omit<WorkerApi, "adopt">;
+type ServedAgent = Omit<WorkerApi, "adopt" | "preload">;
 
 /** The agent as an actor, and the methods that drive it. */
 function serveAgent(
@@ -108,6 +108,9 @@ function begin({ control, events, incarnation, pulse, inspector: seed }: WorkerS
   const reporter = createReporter(channel);
   const counter = pulse === undefined ? undefined : new Int32Array(pulse);
   const host = openCalls<HostApi>(control, {
+    preload: async (moduleUrl: string): Promise<void> => {
+      await loadModule(moduleUrl);
+    },
     adopt: async ({ moduleUrl, agentName, database, host: facts }: Adoption): Promise<void> => {
       const definition = await loadAgent(moduleUrl, agentName);
       const services: WorkerServices = {

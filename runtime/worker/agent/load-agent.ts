@@ -10,15 +10,22 @@ import { AgentError } from "../../../machines/error-code.ts";
 /** Of the compiled sources of this package. */
 const ownRoot = new URL("../../../", import.meta.url).href;
 
+type Module = Readonly<Record<string, unknown>>;
+
+/** @throws What the import throws. */
+export async function loadModule(moduleUrl: string): Promise<Module> {
+  // Stacks of a user's module name the lines that were written, not those that were compiled.
+  if (!moduleUrl.startsWith(ownRoot)) process.setSourceMapsEnabled(true);
+  return (await import(moduleUrl)) as Module;
+}
+
 /**
  * Imports the module and returns the definition named `agentName` among its exports,
  * which may be definitions or lists of them.
  * @throws {AgentError} `AGENT_UNKNOWN` when it exports none of that name; else what the import throws.
  */
 export async function loadAgent(moduleUrl: string, agentName: string): Promise<AgentDefinition> {
-  // Stacks of a user's module name the lines that were written, not those that were compiled.
-  if (!moduleUrl.startsWith(ownRoot)) process.setSourceMapsEnabled(true);
-  const module = (await import(moduleUrl)) as Readonly<Record<string, unknown>>;
+  const module = await loadModule(moduleUrl);
   const found = definitionsIn(module).find(({ name }) => name === agentName);
   // Whoever wrote a plain object gets the defaults too.
   if (found !== undefined) return defineAgent(found);
@@ -29,9 +36,7 @@ export async function loadAgent(moduleUrl: string, agentName: string): Promise<A
 }
 
 /** What looks like a definition among the exports, each once also when it is exported under two names. */
-export function definitionsIn(
-  module: Readonly<Record<string, unknown>>,
-): readonly AgentDefinition[] {
+export function definitionsIn(module: Module): readonly AgentDefinition[] {
   const exported = Object.values(module).flatMap((value): unknown[] =>
     Array.isArray(value) ? value : [value],
   );

@@ -59,6 +59,8 @@ export interface AttemptReport {
 
 /** What the main thread calls in the agent's worker. */
 export interface WorkerApi {
+  /** Imports a module that the agent to come may be in. */
+  preload(moduleUrl: string): Promise<void>;
   /** Imports the agent's module; resolves when the agent takes calls. */
   adopt(adoption: Adoption): Promise<void>;
   /** Never rejects for what the capability does. */

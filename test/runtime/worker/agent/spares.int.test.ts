@@ -1,27 +1,29 @@
 /** @module Warm spares: real workers that wait for an agent. */
 
-import { afterEach, beforeAll, expect, test } from "vitest";
-import { noPermissions } from "../../../../machines/permissions.ts";
-import {
-  type OpenWorker,
-  openWorker,
-  type WorkerRights,
-} from "../../../../runtime/worker/agent/open-worker.ts";
-import { createSpares, type Spares } from "../../../../runtime/worker/agent/spares.ts";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { noPermissions, type PermissionSet } from "../../../../machines/permissions.ts";
+import { type OpenWorker, openWorker } from "../../../../runtime/worker/agent/open-worker.ts";
+import { createSpares, type Spares, type Wanted } from "../../../../runtime/worker/agent/spares.ts";
 import { callOf, recordHooks, startTestPool, testAgentUrl } from "../../../support/agent-pool.ts";
 import { crowd } from "../../../support/agents/crowd.ts";
 import { ensureBuilt } from "../../../support/build.ts";
 import { soon } from "../../../support/soon.ts";
 
 const limitMs = 60_000;
-const rights: WorkerRights = {
+const rights: Wanted = {
   isolation: "thread",
   permissions: noPermissions,
   heapMb: 256,
   env: {},
+  moduleUrl: testAgentUrl("crowd"),
 };
-const others: WorkerRights = { ...rights, heapMb: 300 };
+const others: Wanted = { ...rights, heapMb: 300 };
 const opened: OpenWorker[] = [];
+const printed: unknown[] = [];
 let spares: Spares | undefined;
 
 /** Spares use no port before they are an agent. */
@@ -36,7 +38,12 @@ const ports = {
     release: unused,
     vote: unused,
   },
-  log: { debug: unused, info: unused, warn: unused, error: unused },
+  log: {
+    debug: unused,
+    info: (_message: string, fields: { text?: unknown } = {}) => printed.push(fields.text),
+    warn: unused,
+    error: unused,
+  },
 };
 
 function create(limit: number): Spares {
@@ -48,7 +55,25 @@ function create(limit: number): Spares {
   return spares;
 }
 
+const folder = mkdtempSync(join(tmpdir(), "spectra-spares-"));
+let modules = 0;
+
+/** As a user would write it: outside of this package. */
+function moduleWith(code: string): string {
+  modules += 1;
+  const file = join(folder, `module-${modules}.mjs`);
+  writeFileSync(file, code);
+  return pathToFileURL(file).href;
+}
+
+function readable(...urls: string[]): PermissionSet {
+  const read = urls.map((url) => fileURLToPath(url));
+  return { ...noPermissions, read: { granted: read, denied: [] } };
+}
+
 beforeAll(ensureBuilt, 180_000);
+
+afterAll(() => rmSync(folder, { recursive: true }));
 
 afterEach(async () => {
   await spares?.close();
@@ -103,6 +128,39 @@ test("after close no spare is left, and none is made", async () => {
   own.want(rights);
   expect(own.take(rights)).toBeUndefined();
   expect(opened).toHaveLength(2);
+});
+
+test("a spare has loaded the module before anybody needs it", async () => {
+  const own = create(1);
+  const moduleUrl = moduleWith("console.log('loaded');");
+  own.want({ ...rights, permissions: readable(moduleUrl), moduleUrl });
+  await soon(() => printed, limitMs).toEqual(["loaded"]);
+});
+
+test("a spare with a user's module is only for agents of that module; built-in ones share", async () => {
+  const own = create(1);
+  const first = moduleWith("export const one = 1;");
+  const second = moduleWith("export const two = 2;");
+  const permissions = readable(first, second);
+  own.want({ ...rights, permissions, moduleUrl: first });
+  await soon(() => own.count(), limitMs).toBe(1);
+  expect(own.has({ ...rights, permissions, moduleUrl: second })).toBe(false);
+  expect(own.has({ ...rights, permissions, moduleUrl: first })).toBe(true);
+  own.want(rights);
+  await soon(() => own.has(rights), limitMs).toBe(true);
+  expect(own.has({ ...rights, moduleUrl: testAgentUrl("probe") })).toBe(true);
+});
+
+test("a module that cannot be loaded costs its agent one spare, the next has not tried", async () => {
+  const own = create(1);
+  const moduleUrl = moduleWith("throw new Error('not today');");
+  own.want({ ...rights, permissions: readable(moduleUrl), moduleUrl });
+  await soon(() => opened.length, limitMs).toBe(2);
+  const [tried] = opened;
+  await tried?.death.ended;
+  const taken = own.take({ ...rights, permissions: readable(moduleUrl), moduleUrl });
+  expect(taken).toBe(opened[1]);
+  await expect(taken?.calls.api.preload(moduleUrl)).rejects.toThrow("not today");
 });
 
 test("an agent whose thread dies goes on in a spare", async () => {
