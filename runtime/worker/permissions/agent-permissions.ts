@@ -4,6 +4,8 @@
  * @module
  */
 
+import { existsSync } from "node:fs";
+import { delimiter, isAbsolute, join } from "node:path";
 import type { AgentCard, Grant } from "../../../actors/define-agent.ts";
 import type { HostFacts } from "../../../actors/ports.ts";
 import type { DatabaseTarget } from "../../../db/client.ts";
@@ -52,8 +54,17 @@ export function permissionsOf(
       net: usesDatabase ? extended(option["net"], databaseHosts(database)) : option["net"],
       read: extended(option["read"], codeOf(moduleUrl)),
     },
-    { cwd: process.cwd() },
+    { cwd: process.cwd(), resolveProgram },
   );
+}
+
+/** By the `PATH` of this process; what is not there cannot be run. */
+function resolveProgram(name: string): string | undefined {
+  return (process.env["PATH"] ?? "")
+    .split(delimiter)
+    .filter((folder) => isAbsolute(folder))
+    .map((folder) => join(folder, name))
+    .find((path) => existsSync(path));
 }
 
 /** The code itself: public, and read by whoever runs it. A module of the user's lies elsewhere. */

@@ -5,5 +5,6 @@
  */
 
 import type { CapabilityService } from "./broker-host.ts";
+import { runService } from "./broker-run.ts";
 
-export const brokerServices: Readonly<Record<string, CapabilityService>> = {};
+export const brokerServices: Readonly<Record<string, CapabilityService>> = { run: runService };

@@ -59,6 +59,7 @@ export function enforcement(
       case "sys":
         return "soft";
       case "run":
+        return isNothing(set, name) ? "hard" : isBrokered(set, name) ? "brokered" : "soft";
       case "ffi":
         return isNothing(set, name) ? "hard" : "soft";
       case "import":
@@ -72,7 +73,7 @@ export function enforcement(
 function givesAway(set: PermissionSet): boolean {
   return (
     !isNothing(set, "ffi") ||
-    !isNothing(set, "run") ||
+    (!isNothing(set, "run") && !isBrokered(set, "run")) ||
     (set.write.denied !== "all" && reachesProcess(set.write.granted))
   );
 }
@@ -93,6 +94,11 @@ function reachesProcess(granted: PermissionRule["granted"]): boolean {
 export function isNothing(set: PermissionSet, name: PermissionName): boolean {
   const { granted, denied } = set[name];
   return denied === "all" || granted.length === 0;
+}
+
+/** A list of programs: Node denies the worker all of them, and its maker runs those of the list. */
+export function isBrokered(set: PermissionSet, name: "run"): boolean {
+  return !isNothing(set, name) && set[name].granted !== "all";
 }
 
 /** Granted without exception: there is nothing to enforce. */

@@ -15,8 +15,12 @@ import { existsSync, readdirSync, realpathSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { isWithin } from "../../../machines/permission-item.ts";
-import type { PermissionRule, PermissionSet } from "../../../machines/permissions.ts";
-import { isEverything, isNothing } from "./enforcement.ts";
+import {
+  noPermissions,
+  type PermissionRule,
+  type PermissionSet,
+} from "../../../machines/permissions.ts";
+import { isBrokered, isEverything, isNothing } from "./enforcement.ts";
 import { staticGraph } from "./static-graph.ts";
 
 /** A denied path below a granted one is left out by granting its siblings, these many at most. */
@@ -29,7 +33,9 @@ const maxExpandedGrants = 4_096;
  */
 export function threadExecArgv(set: PermissionSet, codeRoots: readonly string[]): string[] {
   if (isEverything(set)) return [];
-  return [...permissionFlags(set, codeRoots), "--interactive"];
+  // A list of programs is brokered.
+  const own = isBrokered(set, "run") ? { ...set, run: noPermissions.run } : set;
+  return [...permissionFlags(own, codeRoots), "--interactive"];
 }
 
 /** The same for the command line of a process of its own. */

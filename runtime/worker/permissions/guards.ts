@@ -10,7 +10,8 @@ import { createRequire, syncBuiltinESMExports } from "node:module";
 import type { MessagePort } from "node:worker_threads";
 import { type PermissionSet, requirePermission, requires } from "../../../machines/permissions.ts";
 import { enterBroker } from "./broker-client.ts";
-import { isEverything, isWhole } from "./enforcement.ts";
+import { brokerRun } from "./broker-run-client.ts";
+import { isBrokered, isEverything, isWhole } from "./enforcement.ts";
 import { guardEnv } from "./guard-env.ts";
 import { guardNet } from "./guard-net.ts";
 import { guardRun } from "./guard-run.ts";
@@ -32,7 +33,8 @@ export function installGuards({ permissions, broker }: GuardOptions): void {
   if (broker !== undefined) enterBroker(broker);
   if (!isWhole(first, "net")) guardNet(permissions);
   if (!isWhole(first, "sys")) guardSys(permissions);
-  if (!isWhole(first, "run")) guardRun(permissions);
+  if (isBrokered(first, "run") && broker !== undefined) brokerRun();
+  else if (!isWhole(first, "run")) guardRun(permissions);
   guardProcess(permissions);
   if (!isWhole(first, "env")) guardEnv(permissions);
   // Named imports of the replaced functions follow.

@@ -227,6 +227,93 @@ const ffi = {
   engine: ({ addon }) => require("node:crypto").setEngine(addon),
 };
 
+const childProcess = () => require("node:child_process");
+/** What a program wrote, when it is what the attempt wanted. */
+const wrote = ({ stdout, error }, wanted) => {
+  if (error) throw error;
+  const text = String(stdout).trim();
+  return wanted(text) ? text : undefined;
+};
+
+/** The maker of a worker with a list of programs (`tool` and `printenv`) is asked for more. */
+const broker = {
+  symlink: ({ evil }) =>
+    wrote(childProcess().spawnSync(`${evil}/link`, ["evil"]), Boolean) ?? false,
+  path: ({ evil }) =>
+    wrote(childProcess().spawnSync("tool", ["x"], { env: { PATH: evil } }), (t) => t === "evil") ??
+    false,
+  childPath: ({ evil }) =>
+    wrote(childProcess().spawnSync("printenv", ["PATH"], { env: { PATH: evil } }), (t) =>
+      t.includes(evil),
+    ) ?? false,
+  relative: ({ evil }) =>
+    wrote(childProcess().spawnSync("./tool", [], { cwd: evil }), Boolean) ?? false,
+  dots: ({ tool }) => wrote(childProcess().spawnSync(`${tool}/../../evil/tool`), Boolean) ?? false,
+  shell: ({ tool }) => childProcess().spawnSync(`${tool}; echo`, { shell: true }).stdout ?? false,
+  metacharacters: ({ secret }) =>
+    wrote(childProcess().spawnSync("tool", [`$(cat ${secret})`, ";", "`id`"]), (t) =>
+      /^secret|uid=/.test(t),
+    ) ?? false,
+  loader: () =>
+    ["LD_PRELOAD", "LD_LIBRARY_PATH", "NODE_OPTIONS", "BASH_ENV"].find((name) =>
+      wrote(childProcess().spawnSync("printenv", [name], { env: { [name]: "/x.so" } }), Boolean),
+    ) ?? false,
+  ungrantedVariable: () =>
+    wrote(
+      childProcess().spawnSync("printenv", ["SPECTRA_SECRET"], { env: { OTHER: "1" } }),
+      Boolean,
+    ) ?? false,
+  liveLoader: async () => {
+    const child = childProcess().spawn("printenv", ["LD_PRELOAD"], { env: { LD_PRELOAD: "/x" } });
+    let text = "";
+    child.stdout.on("data", (bytes) => {
+      text += bytes;
+    });
+    await first(child, "close");
+    return text === "" ? false : text;
+  },
+  folder: ({ evil }) => childProcess().spawnSync("tool", [], { cwd: evil }).status === 0,
+  writable: ({ writable }) => wrote(childProcess().spawnSync(`${writable}/tool`), Boolean) ?? false,
+  forged: async ({ secret }) => {
+    const { MessageChannel, MessagePort } = require("node:worker_threads");
+    const { postMessage } = MessagePort.prototype;
+    let port;
+    MessagePort.prototype.postMessage = function (frame, ...rest) {
+      if (frame?.type === "request") port = this;
+      return Reflect.apply(postMessage, this, [frame, ...rest]);
+    };
+    childProcess().spawnSync("tool");
+    MessagePort.prototype.postMessage = postMessage;
+    const all = { granted: "all", denied: [] };
+    const names = ["read", "write", "net", "env", "sys", "run", "ffi", "import"];
+    const permissions = Object.fromEntries(names.map((name) => [name, all]));
+    for (const junk of [null, 1, {}, { type: "request" }, { type: "narrow", permissions }]) {
+      port.postMessage(junk);
+    }
+    const ask = (service, request) => {
+      const { port1, port2 } = new MessageChannel();
+      const wake = new SharedArrayBuffer(4);
+      port.postMessage({ type: "request", service, request, channel: port2, wake }, [port2]);
+      return new Promise((resolve) => {
+        port1.once("message", resolve);
+        port1.once("close", () => resolve({ type: "closed" }));
+      });
+    };
+    const cat = { file: "/bin/cat", args: [secret], env: {}, sync: {} };
+    const odd = { ...cat, file: "tool", sync: { killSignal: "SIGNONE", maxBytes: Number.NaN } };
+    const answers = [
+      await ask("run", cat),
+      await ask("run", { ...cat, file: ["/bin/cat"] }),
+      await ask("run", odd),
+      await ask("run", null),
+      await ask("constructor", cat),
+      await ask("__proto__", cat),
+    ];
+    const got = answers.find(({ type }) => type !== "refused" && type !== "closed");
+    return got === undefined ? false : JSON.stringify(got);
+  },
+};
+
 /** Ways around the guards: what is called soft is left this way. */
 const around = {
   net: () => {
@@ -282,7 +369,7 @@ const denied = {
   copy: ({ secret }) => fs.copyFileSync(secret, "/dev/null"),
 };
 
-const attempts = { denied, read, write, net, env, sys, run, ffi, around, known };
+const attempts = { broker, denied, read, write, net, env, sys, run, ffi, around, known };
 const attemptTimeoutMs = 10_000;
 
 async function attempt(task, target) {

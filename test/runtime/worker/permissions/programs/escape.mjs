@@ -6,6 +6,8 @@
  */
 
 import {
+  chmodSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   openSync,
@@ -32,7 +34,8 @@ const { allPermissions, childPermissions } = await import(
 
 const base = mkdtempSync(join(tmpdir(), "spectra-escape-"));
 const within = (...parts) => join(base, ...parts);
-for (const folder of ["granted", "grantedx", "writable", "cwd"]) mkdirSync(within(folder));
+for (const folder of ["granted", "grantedx", "writable", "cwd", "bin", "evil"])
+  mkdirSync(within(folder));
 for (const file of ["secret.txt", "granted/file", "grantedx/file", "cwd/file.txt"]) {
   writeFileSync(within(file), "secret");
 }
@@ -41,6 +44,12 @@ writeFileSync(within("module.cjs"), "exports.secret = 1;");
 writeFileSync(within("secret.json"), "{}");
 writeFileSync(within("secret.db"), "");
 symlinkSync(within("secret.txt"), within("granted", "link"));
+symlinkSync("/bin/echo", within("bin", "tool"));
+symlinkSync("/bin/echo", within("evil", "link"));
+for (const path of [within("evil", "tool"), within("writable", "tool")]) {
+  writeFileSync(path, "#!/bin/sh\necho evil\n");
+  chmodSync(path, 0o755);
+}
 const descriptor = openSync(within("secret.txt"));
 process.chdir(within("cwd"));
 
@@ -62,6 +71,8 @@ const harmless = {
   run: "spawnSync spawn exec kill flags",
   ffi: "dlopen require",
 };
+
+const printenv = ["/usr/bin/printenv", "/bin/printenv"].find(existsSync);
 
 const scenarios = {
   // Where nothing is forbidden they must succeed, or their refusal elsewhere would prove nothing.
@@ -95,8 +106,13 @@ const scenarios = {
     names: ["denied", "env"],
   },
   programs: {
-    permissions: { run: ["/bin/cat"], sys: ["osUptime"] },
-    names: ["read", "net", "env", "sys", "run", "around"],
+    permissions: {
+      run: [within("bin", "tool"), printenv, within("writable", "tool")],
+      write: [within("writable")],
+      sys: ["osUptime"],
+      env: ["OTHER", "LD_*", "NODE_*", "BASH_ENV"],
+    },
+    names: ["broker", "read", "write", "net", "env", "sys", "run", "ffi", "around"],
   },
   proc: { permissions: { read: true }, names: ["env", "around"] },
 };
@@ -122,6 +138,8 @@ const results = await new Promise((resolve, reject) => {
       port,
       descriptor,
       folder: base,
+      evil: within("evil"),
+      tool: within("bin", "tool"),
       secret: within("secret.txt"),
       granted: within("granted"),
       sibling: within("grantedx", "file"),
