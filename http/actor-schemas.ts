@@ -88,6 +88,13 @@ export const machineView = z.object({
   transitions: z.array(transition).describe("The newest that were inspected, oldest first"),
 });
 
+/** What the route answers: the view, and where to go from there. */
+export const machineAnswer = machineView.extend({
+  links: z
+    .array(z.object({ address: z.string(), machineId: z.string(), href: z.string() }))
+    .describe("The statecharts of the actors directly below: an agent's lifecycle and thread"),
+});
+
 const mode = z.enum(["off", "sampled", "lossless"]);
 
 export const inspectionStatus = z.object({

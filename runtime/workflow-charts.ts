@@ -67,7 +67,9 @@ export async function runMachine(
   if (row === undefined || definition === undefined) return undefined;
   if (place.task === undefined) {
     const machine = machineOf(definition as unknown as WorkflowDefinition);
-    return view(address, machine, row.place, row.status);
+    // The row keeps the last stage, from where a retry goes on.
+    const isFinal = machine.states[row.status]?.type === "final";
+    return view(address, machine, isFinal ? row.status : row.place, row.status);
   }
   const task = (await views.tasks(place.run)).find(({ key }) => key === place.task);
   return task === undefined ? undefined : view(address, taskMachine, task.status, task.status);

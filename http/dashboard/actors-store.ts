@@ -21,10 +21,16 @@ const TREE_EVERY_MS = 2_000;
 const MACHINE_EVERY_MS = 1_000;
 const INCIDENTS = 20;
 
+/** Actors below it are runs and their tasks, whose statecharts outlive them. */
+const RUNS = "/root/workflows/";
+
+/** Of the last actor that is not in the tree, once it was asked for. */
+let asked: string | undefined;
+
 export const actorTree = signal<ActorView | null>(null);
 export const incidents = signal<readonly IncidentView[]>([]);
 export const inspection = signal<InspectionStatus | null>(null);
-/** Undefined while it is read; null for an actor that is no statechart, or is gone. */
+/** Undefined while it is read; null for an actor without statechart, and for one that nobody knows. */
 export const machine = signal<MachineView | null | undefined>(undefined);
 
 async function readActors(): Promise<void> {
@@ -38,10 +44,14 @@ async function readActors(): Promise<void> {
   inspection.value = status;
 }
 
-/** Asked for only where the tree says that there is one. */
+/** Asked for only where the tree says that there is one; of a run that has ended once, as it stays so. */
 async function readMachine(address: string): Promise<void> {
   if (actorTree.value === null) return;
-  if (findActor(actorTree.value, address)?.machineId === undefined) {
+  const actor = findActor(actorTree.value, address);
+  if (actor === undefined && machine.value !== undefined && asked === address) return;
+  asked = actor === undefined ? address : undefined;
+  const isKnown = actor?.machineId !== undefined;
+  if (!isKnown && (actor !== undefined || !address.startsWith(RUNS))) {
     machine.value = null;
     return;
   }

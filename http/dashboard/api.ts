@@ -10,10 +10,15 @@ import type { Problem } from "../problem.ts";
 export class ApiError extends Error {
   override readonly name = "ApiError";
   readonly code: string;
+  /** What was refused, without the fields. */
+  readonly summary: string;
+  readonly fields: readonly { readonly pointer: string; readonly detail: string }[];
 
-  constructor(code: string, message: string) {
-    super(message);
+  constructor(code: string, summary: string, fields: ApiError["fields"] = []) {
+    super([summary, ...fields.map(({ pointer, detail }) => `${pointer}: ${detail}`)].join(". "));
     this.code = code;
+    this.summary = summary;
+    this.fields = fields;
   }
 }
 
@@ -30,9 +35,8 @@ async function call(path: string, init: RequestInit): Promise<unknown> {
   });
   if (response.ok) return response.json();
   const problem = (await response.json().catch(() => ({}))) as Partial<Problem>;
-  const fields = (problem.errors ?? []).map(({ pointer, detail }) => `${pointer}: ${detail}`);
   const detail = problem.detail ?? `the server answered ${response.status}`;
-  throw new ApiError(problem.code ?? "UNKNOWN", [detail, ...fields].join(". "));
+  throw new ApiError(problem.code ?? "UNKNOWN", detail, problem.errors);
 }
 
 /** The caller names the shape that the route answers with. */

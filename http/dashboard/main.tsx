@@ -7,10 +7,12 @@
 import { render } from "preact";
 import { startActors } from "./actors-store.ts";
 import { Page } from "./parts/page.tsx";
+import { startKnownWorkflows } from "./start-store.ts";
 import { startStore } from "./store.ts";
 
 const root = document.getElementById("app");
 if (root === null) throw new Error("Cannot show the dashboard: the page has no element #app");
 startStore();
 startActors();
+startKnownWorkflows();
 render(<Page />, root);

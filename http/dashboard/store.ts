@@ -70,15 +70,6 @@ async function act<T>(name: string, run_: () => Promise<T>): Promise<T | undefin
   }
 }
 
-export async function startPhase(name: string): Promise<void> {
-  // One key for one press of the button: a repeated request starts nothing twice.
-  const headers = { "idempotency-key": crypto.randomUUID() };
-  const started = await act("start", () =>
-    postJson<WorkflowView>("/workflows", { workflow: name }, headers),
-  );
-  if (started !== undefined) go({ workflow: started.id, task: undefined });
-}
-
 export type Control = "pause" | "resume" | "cancel" | "retry";
 
 export async function control(id: string, name: Control, task?: string): Promise<void> {
@@ -154,7 +145,8 @@ function schedule(frame: ServerFrame): void {
   else requestAnimationFrame(applyWaiting);
 }
 
-function showUnexpected(error: unknown): void {
+/** For what nobody awaits. */
+export function showUnexpected(error: unknown): void {
   // The state of the connection says that already, and it ends by itself.
   if (error instanceof ApiError && error.code === "UNREACHABLE") return;
   const text = error instanceof Error ? error.message : String(error);

@@ -6,13 +6,18 @@
 
 import type { Context } from "hono";
 import { z } from "zod";
-import { type DeadLetterView, RequestError, type System } from "../../runtime/system.ts";
+import {
+  type ActorView,
+  type DeadLetterView,
+  RequestError,
+  type System,
+} from "../../runtime/system.ts";
 import {
   actorView,
   deadLetterView,
   incidentView,
   inspectionStatus,
-  machineView,
+  machineAnswer,
 } from "../actor-schemas.ts";
 import { API_ACTOR, answers, defineRoute, type Route } from "../route.ts";
 import { pageOf } from "../schemas.ts";
@@ -47,15 +52,26 @@ function optional<K extends string, V>(key: K, value: V | undefined): Partial<Re
   return value === undefined ? {} : ({ [key]: value } as Record<K, V>);
 }
 
+/** Where the statechart of an actor is; none for one without. */
+function chartLink({ address, machineId }: ActorView) {
+  if (machineId === undefined) return [];
+  const href = `/api/v1/actors/${encodeURIComponent(address)}/machine`;
+  return [{ address, machineId, href }];
+}
+
 export function actorRoutes(system: System): readonly Route[] {
   return [...treeRoutes(system), ...troubleRoutes(system), ...inspectionRoutes(system)];
 }
 
 function treeRoutes({ actors }: System): Route[] {
   const showMachine = async (context: Context, address: string): Promise<Response> => {
-    const machine = await actors.machine(address);
-    if (machine !== undefined) return context.json(machine);
-    const why = (await actors.get(address)) === undefined ? "there is no such actor" : "it is none";
+    const [machine, actor] = [await actors.machine(address), await actors.get(address)];
+    const links = (actor?.children ?? []).flatMap(chartLink);
+    if (machine !== undefined) return context.json({ ...machine, links });
+    const why =
+      actor === undefined
+        ? "there is no such actor, GET /api/v1/actors has all"
+        : `it follows none; ${links.length === 0 ? "its supervisor does" : `those below it do: ${links.map((link) => link.address).join(", ")}`}`;
     throw new RequestError("NOT_FOUND", `Cannot show the statechart of "${address}": ${why}`);
   };
   return [
@@ -77,9 +93,11 @@ function treeRoutes({ actors }: System): Route[] {
       summary: "The statechart of an actor",
       description:
         "States, transitions and the names of guards and actions, with the active states marked, and the " +
-        "definition as Stately's tools read it. Runs and tasks have one too: /root/workflows/RUN/TASK.",
+        "definition as Stately's tools read it. An agent's own address has its supervisor; links name the charts below: " +
+        "/root/agents/NAME/lifecycle and /root/agents/NAME/thread. Runs and tasks have one too, also when they " +
+        "have ended: /root/workflows/RUN/TASK.",
       parameters: ADDRESS,
-      responses: [answers(200, "The statechart", machineView)],
+      responses: [answers(200, "The statechart", machineAnswer)],
       problems: ["NOT_FOUND"],
       handle: ({ context, param }) => showMachine(context, toAddress(param("address"))),
     }),

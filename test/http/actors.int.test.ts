@@ -133,7 +133,7 @@ describe.each(["node", "uws"] as const)("actors over the %s host", (kind) => {
     });
     expect(await get("/actors/root/inner/leaf/machine")).toMatchObject({
       status: 404,
-      body: { detail: expect.stringContaining("it is none") },
+      body: { detail: expect.stringContaining("it follows none") },
     });
     expect((await post("/inspection", { mode: "all" })).status).toBe(422);
     expect((await post("/inspection", { mode: "off", actor: "/root/x" })).status).toBe(404);

@@ -7,9 +7,10 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Browser, chromium, type Page } from "playwright-core";
+import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import type { WorkflowView } from "../../runtime/system.ts";
+import { launchBrowser } from "../support/browser.ts";
 import { type SupervisorProcess, startSupervisor } from "../support/supervisor.ts";
 import { openTcpProxy } from "../support/tcp-proxy.ts";
 
@@ -25,18 +26,7 @@ const complaints: string[] = [];
 beforeAll(async () => {
   dataDir = await mkdtemp(join(tmpdir(), "spectra-page-"));
   supervisor = await startSupervisor(["--data-dir", dataDir]);
-  browser = await chromium.launch({
-    executablePath: process.env["CHROMIUM_PATH"] ?? "/usr/bin/chromium",
-    args: [
-      "--no-sandbox",
-      "--disable-gpu",
-      "--disable-quic",
-      "--no-first-run",
-      "--disable-background-networking",
-      "--disable-component-update",
-      "--disable-sync",
-    ],
-  });
+  browser = await launchBrowser();
 }, 120_000);
 
 afterEach(async () => {

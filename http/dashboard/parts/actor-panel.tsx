@@ -5,58 +5,42 @@
  */
 
 import type { JSX } from "preact";
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type {
   ActorView,
   InspectedTransition,
   Intensity,
-  MachineState,
-  MachineTransition,
   MachineView,
 } from "../../../runtime/system.ts";
 import { actorTree, findActor, inspection, machine } from "../actors-store.ts";
-import { type ChartBox, layoutChart } from "../chart-layout.ts";
 import { formatDuration } from "../format.ts";
 import { go } from "../store.ts";
 import { toneOf } from "./actors.tsx";
+import { Chart } from "./chart.tsx";
+import { Pairs, Panel } from "./panel.tsx";
+import { PlaceLink } from "./place-link.tsx";
 
 const MEGABYTE = 1_048_576;
 
 export function ActorPanel(props: { address: string }): JSX.Element {
   const { address } = props;
   const actor = findActor(actorTree.value, address);
-  const heading = useRef<HTMLHeadingElement>(null);
-  useEffect(() => {
-    heading.current?.focus({ preventScroll: true });
-  }, [address]);
   const close = (): void => {
     go({ actor: undefined });
     document.querySelector<HTMLElement>(`[data-address="${CSS.escape(address)}"] a`)?.focus();
   };
   return (
-    <section
-      class="card panel actor-panel"
-      aria-labelledby="actor-heading"
-      onKeyDown={(event) => {
-        if (event.key === "Escape") close();
-      }}
+    <Panel
+      title={actor?.id ?? address.split("/").at(-1) ?? address}
+      about="actor"
+      subject={address}
+      onClose={close}
     >
-      <div class="panel-head">
-        <h2 id="actor-heading" ref={heading} tabIndex={-1}>
-          {actor?.id ?? address.split("/").at(-1)}
-        </h2>
-        <button type="button" class="close" aria-label="Close actor details" onClick={close}>
-          <svg viewBox="0 0 16 16" width="16" height="16" aria-hidden="true">
-            <path d="m3.5 3.5 9 9m0-9-9 9" />
-          </svg>
-        </button>
-      </div>
       <p>
         <code class="soft">{address}</code>
       </p>
       {actor !== undefined && <Figures actor={actor} />}
-      <Machine />
-    </section>
+      <Machine address={address} actor={actor} />
+    </Panel>
   );
 }
 
@@ -93,126 +77,93 @@ function Figures({ actor }: { actor: ActorView }): JSX.Element {
         <i aria-hidden="true" />
         {actor.status}
       </p>
-      <dl class="actor-figures">
-        {figures.map(([name, value]) =>
-          value === undefined ? null : (
-            <div key={name}>
-              <dt>{name}</dt>
-              <dd>{value}</dd>
-            </div>
-          ),
-        )}
-      </dl>
+      <Pairs class="actor-figures" rows={figures} />
       {actor.lastError !== undefined && <p class="actor-error">{actor.lastError.message}</p>}
     </>
   );
 }
 
-function Machine(): JSX.Element {
+function Machine(props: { address: string; actor: ActorView | undefined }): JSX.Element {
+  const { address, actor } = props;
   const shown = machine.value;
   if (shown === undefined) return <p class="soft">Reading its statechart.</p>;
-  if (shown === null) return <p class="soft">It is no statechart.</p>;
   return (
     <>
-      <h3>Statechart {shown.machineId}</h3>
-      <Chart root={shown.root} />
-      <h3>Last transitions</h3>
-      <Transitions view={shown} />
-    </>
-  );
-}
-
-function Chart({ root }: { root: MachineState }): JSX.Element {
-  const frame = useRef<HTMLDivElement>(null);
-  const [width, setWidth] = useState(0);
-  useEffect(() => {
-    const element = frame.current;
-    if (element === null) return undefined;
-    const observer = new ResizeObserver(() => setWidth(element.clientWidth));
-    observer.observe(element);
-    return () => observer.disconnect();
-  }, []);
-  const layout = useMemo(() => (width === 0 ? undefined : layoutChart(root, width)), [root, width]);
-  return (
-    <>
-      {root.transitions.length > 0 && (
-        <ul class="chart-always" aria-label="In every state">
-          {root.transitions.map((transition, index) => (
-            <Line key={index} transition={transition} />
-          ))}
-        </ul>
+      {actor === undefined && <Gone address={address} status={shown?.status} />}
+      <ChartsBelow actor={actor} />
+      {shown !== null && (
+        <>
+          <h3>Statechart {shown.machineId}</h3>
+          <Chart root={shown.root} />
+        </>
       )}
-      <div class="chart" ref={frame}>
-        {layout !== undefined && (
-          <div class="chart-sheet" style={{ height: `${layout.height}px` }}>
-            <svg width={layout.width} height={layout.height} aria-hidden="true">
-              <defs>
-                <marker
-                  id="chart-arrow"
-                  viewBox="0 0 8 8"
-                  refX="6"
-                  refY="4"
-                  markerWidth="7"
-                  markerHeight="7"
-                  orient="auto"
-                >
-                  <path d="M0 .8 7 4 0 7.2Z" />
-                </marker>
-              </defs>
-              {layout.arcs.map((arc) => (
-                <path
-                  key={arc.key}
-                  d={arc.path}
-                  class={arc.isBack ? "back" : ""}
-                  marker-end="url(#chart-arrow)"
-                />
-              ))}
-            </svg>
-            {layout.boxes.map((box) => (
-              <Box key={box.state.id} box={box} />
-            ))}
-          </div>
-        )}
-      </div>
+      {shown === null && actor !== undefined && (
+        <p class="soft">
+          It follows no statechart of its own. What restarts it is its supervisor,{" "}
+          <PlaceLink to={{ actor: parentOf(address) }}>{parentOf(address)}</PlaceLink>.
+        </p>
+      )}
+      {shown !== null && actor !== undefined && (
+        <>
+          <h3>Last transitions</h3>
+          <Transitions view={shown} />
+        </>
+      )}
     </>
   );
 }
 
-function Box({ box }: { box: ChartBox }): JSX.Element {
-  const { state, lines, more } = box;
-  const doing = [...state.invokes.map(({ src }) => src), ...state.entry];
-  return (
-    <div
-      class={`chart-state ${state.type}${state.active ? " active" : ""}`}
-      role="group"
-      aria-label={`State ${state.key}${state.active ? ", active" : ""}`}
-      style={{
-        left: `${box.x}px`,
-        top: `${box.y}px`,
-        width: `${box.width}px`,
-        height: `${box.height}px`,
-      }}
-    >
-      <p>
-        <strong>{state.key}</strong>
-        {state.active && <em>active</em>}
-        {doing.length > 0 && <small class="soft">{doing.join(", ")}</small>}
+function parentOf(address: string): string {
+  return address.slice(0, address.lastIndexOf("/"));
+}
+
+/** A run that has ended is no actor any more; its statechart is still known. */
+function Gone(props: { address: string; status: string | undefined }): JSX.Element {
+  const { address, status } = props;
+  const run = /^\/root\/workflows\/([^/]+)/.exec(address)?.[1];
+  if (run === undefined || status === undefined) {
+    return (
+      <p class="soft">
+        There is no such actor now: it has ended, or its address has a slip. The tree shows all that
+        live.
       </p>
-      <ul>
-        {lines.map((transition, index) => (
-          <Line key={index} transition={transition} />
-        ))}
-        {more > 0 && <li class="soft">{more} more</li>}
-      </ul>
-    </div>
+    );
+  }
+  const what = address.endsWith(run) ? "workflow run" : "task of a workflow run";
+  return (
+    <>
+      <p class="soft">
+        This is a {what}. It is <strong>{status}</strong>, and no actor carries it now; its
+        statechart shows where it stands.
+      </p>
+      <p>
+        <PlaceLink to={{ workflow: run, actor: undefined, task: undefined }}>
+          Show the run and its tasks
+        </PlaceLink>
+      </p>
+    </>
   );
 }
 
-function Line({ transition }: { transition: MachineTransition }): JSX.Element {
-  const { event, guard, targets, actions } = transition;
-  const to = targets.map((id) => id.split(".").at(-1)).join(", ");
-  const text = `${event}${guard === undefined ? "" : ` [${guard}]`}${to === "" ? "" : ` → ${to}`}`;
-  return <li title={actions.length === 0 ? text : `${text} / ${actions.join(", ")}`}>{text}</li>;
+/** An agent is a supervisor; what people look for are its lifecycle and its thread. */
+function ChartsBelow({ actor }: { actor: ActorView | undefined }): JSX.Element | null {
+  const charts = (actor?.children ?? []).filter(({ machineId }) => machineId !== undefined);
+  if (charts.length === 0) return null;
+  return (
+    <>
+      <h3>Statecharts below</h3>
+      <ul class="charts-below">
+        {charts.map(({ address, id, kind, machineId }) => (
+          <li key={address}>
+            <PlaceLink to={{ actor: address, task: undefined }} title={address}>
+              {kind === "agent" ? "lifecycle" : id}
+            </PlaceLink>{" "}
+            <span class="soft">{machineId}</span>
+          </li>
+        ))}
+      </ul>
+    </>
+  );
 }
 
 function Transitions({ view }: { view: MachineView }): JSX.Element {

@@ -9,7 +9,9 @@ import type { JSX } from "preact";
 import type { ActorView, IncidentView, InspectionMode } from "../../../runtime/system.ts";
 import { actorTree, incidents, inspection, setInspection } from "../actors-store.ts";
 import { formatDateTime } from "../format.ts";
-import { addressOf, go, place } from "../store.ts";
+import { actionText, kindText } from "../incident-kinds.ts";
+import { place } from "../store.ts";
+import { PlaceLink } from "./place-link.tsx";
 
 /** Addresses that are shown open or closed against the default: the first two levels are open. */
 const turned = signal<ReadonlySet<string>>(new Set());
@@ -87,17 +89,13 @@ function Row({ actor, level, isOpen }: TreeRow): JSX.Element {
           ) : (
             <i class="leaf" aria-hidden="true" />
           )}
-          <a
-            href={addressOf({ actor: address, task: undefined })}
+          <PlaceLink
+            to={{ actor: address, task: undefined }}
+            press={{ actor: isShown ? undefined : address, task: undefined }}
             title={address}
-            onClick={(event) => {
-              if (event.ctrlKey || event.metaKey) return;
-              event.preventDefault();
-              go({ actor: isShown ? undefined : address, task: undefined });
-            }}
           >
             {id}
-          </a>
+          </PlaceLink>
           <small class="soft">{strategy ?? kind}</small>
         </span>
       </td>
@@ -151,8 +149,14 @@ function Inspection(): JSX.Element | null {
 function Incidents(): JSX.Element {
   const list = incidents.value;
   if (list.length === 0) {
-    return <p class="soft incidents-none">No incident has been recorded.</p>;
+    return (
+      <p class="soft incidents-none">
+        No incidents: no actor has crashed, hung or run out of memory. What goes wrong is listed
+        here, with what the supervisors did about it.
+      </p>
+    );
   }
+  const kinds = [...new Set(list.map(({ kind }) => kind))];
   return (
     <details class="card incidents" open>
       <summary>
@@ -164,6 +168,17 @@ function Incidents(): JSX.Element {
           <Incident key={incident.id} incident={incident} />
         ))}
       </ol>
+      <dl class="incident-kinds" aria-label="What the kinds mean">
+        {kinds.map((kind) => {
+          const text = kindText(kind);
+          return text === undefined ? null : (
+            <div key={kind}>
+              <dt>{kind}</dt>
+              <dd>{text}</dd>
+            </div>
+          );
+        })}
+      </dl>
     </details>
   );
 }
@@ -173,10 +188,12 @@ function Incident(props: { incident: IncidentView }): JSX.Element {
   return (
     <li>
       <time dateTime={at}>{formatDateTime(at)}</time>
-      <strong>{kind}</strong>
-      <code>{address}</code>
+      <strong title={kindText(kind)}>{kind}</strong>
+      <PlaceLink to={{ actor: address, task: undefined }} title={address}>
+        <code>{address}</code>
+      </PlaceLink>
       <span class="soft">
-        {action}
+        {actionText(action)}
         {error !== null && `: ${error.message}`}
       </span>
     </li>

@@ -6,7 +6,8 @@
 
 import type { JSX } from "preact";
 import { durationBetween, formatDateTime, formatDuration, formatPercent } from "../format.ts";
-import { addressOf, go, model, nowMs, workflowId } from "../store.ts";
+import { model, nowMs, workflowId } from "../store.ts";
+import { PlaceLink } from "./place-link.tsx";
 import { Badge } from "./status-icon.tsx";
 
 export function EarlierRuns(): JSX.Element | null {
@@ -36,17 +37,12 @@ export function EarlierRuns(): JSX.Element | null {
               return (
                 <tr key={workflow.id} aria-current={isShown ? "true" : undefined}>
                   <td>
-                    <a
-                      href={addressOf({ workflow: workflow.id, task: undefined })}
-                      onClick={(event) => {
-                        if (event.ctrlKey || event.metaKey) return;
-                        event.preventDefault();
-                        go({ workflow: workflow.id, task: undefined });
-                        scrollTo({ top: 0 });
-                      }}
+                    <PlaceLink
+                      to={{ workflow: workflow.id, task: undefined }}
+                      onFollow={() => scrollTo({ top: 0 })}
                     >
                       {workflow.title}
-                    </a>
+                    </PlaceLink>
                     <code class="soft">{workflow.id}</code>
                   </td>
                   <td>

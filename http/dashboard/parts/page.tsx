@@ -8,6 +8,7 @@ import { useComputed, useSignal, useSignalEffect } from "@preact/signals";
 import type { ComponentChildren, JSX } from "preact";
 import type { Run } from "../model.ts";
 import { spokenSummary } from "../model.ts";
+import { hasOwnWorkflows, knownWorkflows } from "../start-store.ts";
 import {
   connection,
   go,
@@ -26,7 +27,8 @@ import { EarlierRuns } from "./earlier-runs.tsx";
 import { EventLog } from "./event-log.tsx";
 import { Header } from "./header.tsx";
 import { Report } from "./report.tsx";
-import { RunCard, StartButton } from "./run-card.tsx";
+import { RunCard } from "./run-card.tsx";
+import { StartButton } from "./start.tsx";
 import { TaskGraph } from "./task-graph.tsx";
 import { TaskList } from "./task-list.tsx";
 import { TaskPanel } from "./task-panel.tsx";
@@ -133,8 +135,21 @@ function NoRun(): JSX.Element {
   if (workflowId.value === undefined) {
     return (
       <Empty title="Nothing has run yet" action={<StartButton isFirst />}>
-        Phase 1 takes a message archive through eighteen tasks: profile, migrate, compress, remove
-        duplicates, validate. Without an archive of yours it works on the sample.
+        {hasOwnWorkflows.value ? (
+          <>
+            Workflows of your folder:{" "}
+            {knownWorkflows.value
+              .filter(({ origin }) => origin === "folder")
+              .map(({ title }) => title)
+              .join(", ")}
+            . The agents that do their tasks are listed below.
+          </>
+        ) : (
+          <>
+            Phase 1 takes a message archive through eighteen tasks: profile, migrate, compress,
+            remove duplicates, validate. Without an archive of yours it works on the sample.
+          </>
+        )}
       </Empty>
     );
   }

@@ -9,7 +9,8 @@ import { useRef } from "preact/hooks";
 import type { WorkflowStatus } from "../../../runtime/system.ts";
 import { durationBetween, formatDateTime, formatDuration, formatPercent } from "../format.ts";
 import { type Run, type StageProgress, stageProgress } from "../model.ts";
-import { type Control, control, model, nowMs, pending, startPhase } from "../store.ts";
+import { type Control, control, nowMs, pending } from "../store.ts";
+import { StartButton } from "./start.tsx";
 import { Badge, Bar } from "./status-icon.tsx";
 
 const ALLOWED: Readonly<Record<WorkflowStatus, readonly Control[]>> = {
@@ -136,23 +137,5 @@ function Controls(props: { id: string; status: WorkflowStatus }): JSX.Element {
         </form>
       </dialog>
     </div>
-  );
-}
-
-/** Shown only while nothing runs. */
-export function StartButton(props: { isFirst: boolean }): JSX.Element | null {
-  const busy = [...model.value.workflows.values()].some((workflow) =>
-    ["pending", "running", "paused"].includes(workflow.status),
-  );
-  if (busy || model.value.status === null) return null;
-  return (
-    <button
-      type="button"
-      class={props.isFirst ? "primary" : ""}
-      disabled={pending.value !== null}
-      onClick={() => void startPhase("phase1")}
-    >
-      {pending.value === "start" ? "Starting…" : "Start Phase 1"}
-    </button>
   );
 }

@@ -5,46 +5,28 @@
  */
 
 import type { ComponentChildren, JSX } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import type { ErrorRecord, Json } from "../../../machines/error-code.ts";
 import type { Page, TaskExplanation, TaskView } from "../../../runtime/system.ts";
 import { getJson } from "../api.ts";
 import { durationBetween, formatDateTime, formatDuration, formatNumber } from "../format.ts";
 import { type Run, taskFraction } from "../model.ts";
-import { addressOf, control, go, nowMs, pending } from "../store.ts";
+import { control, go, nowMs, pending } from "../store.ts";
 import { JsonTree } from "./json-tree.tsx";
+import { Pairs, Panel } from "./panel.tsx";
+import { PlaceLink } from "./place-link.tsx";
 import { Badge, Bar, StatusIcon } from "./status-icon.tsx";
 
 const SETTLED = new Set<TaskView["status"]>(["running", "succeeded", "skipped", "compensated"]);
 
 export function TaskPanel(props: { run: Run; task: TaskView }): JSX.Element {
   const { run, task } = props;
-  const heading = useRef<HTMLHeadingElement>(null);
-  useEffect(() => {
-    heading.current?.focus({ preventScroll: true });
-  }, [task.key]);
   const close = (): void => {
     go({ task: undefined });
     document.querySelector<HTMLElement>(`[data-task="${CSS.escape(task.key)}"]`)?.focus();
   };
   return (
-    <section
-      class="card panel"
-      aria-labelledby="task-heading"
-      onKeyDown={(event) => {
-        if (event.key === "Escape") close();
-      }}
-    >
-      <div class="panel-head">
-        <h2 id="task-heading" ref={heading} tabIndex={-1}>
-          {task.title}
-        </h2>
-        <button type="button" class="close" aria-label="Close task details" onClick={close}>
-          <svg viewBox="0 0 16 16" width="16" height="16" aria-hidden="true">
-            <path d="m3.5 3.5 9 9m0-9-9 9" />
-          </svg>
-        </button>
-      </div>
+    <Panel title={task.title} about="task" subject={task.key} onClose={close}>
       <p class="panel-state">
         <Badge status={task.status} />
         {(task.status === "failed" || task.status === "cancelled") && (
@@ -71,7 +53,7 @@ export function TaskPanel(props: { run: Run; task: TaskView }): JSX.Element {
         </Part>
       )}
       <Output run={run} task={task} />
-    </section>
+    </Panel>
   );
 }
 
@@ -117,18 +99,7 @@ function Facts(props: { task: TaskView }): JSX.Element {
     ["Node", task.node ?? undefined],
     ["Key", task.key],
   ];
-  return (
-    <dl class="pairs">
-      {rows.map(([name, value]) =>
-        value === undefined ? null : (
-          <div key={name}>
-            <dt>{name}</dt>
-            <dd>{value}</dd>
-          </div>
-        ),
-      )}
-    </dl>
-  );
+  return <Pairs class="pairs" rows={rows} />;
 }
 
 function Failure(props: { error: ErrorRecord }): JSX.Element {
@@ -224,16 +195,7 @@ function Before(props: { run: Run; name: string }): JSX.Element {
   return (
     <li>
       {task !== undefined && <StatusIcon status={task.status} />}
-      <a
-        href={addressOf({ task: props.name })}
-        onClick={(event) => {
-          if (event.ctrlKey || event.metaKey) return;
-          event.preventDefault();
-          go({ task: props.name });
-        }}
-      >
-        {task?.title ?? props.name}
-      </a>
+      <PlaceLink to={{ task: props.name }}>{task?.title ?? props.name}</PlaceLink>
     </li>
   );
 }
