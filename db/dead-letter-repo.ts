@@ -26,9 +26,9 @@ export interface StoredDeadLetter extends NewDeadLetter {
 }
 
 export interface DeadLetterQuery {
-  readonly target?: string;
+  readonly target?: string | undefined;
   /** Only those with a smaller id. */
-  readonly before?: number;
+  readonly before?: number | undefined;
   readonly limit: number;
 }
 

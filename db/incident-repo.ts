@@ -33,8 +33,8 @@ export interface IncidentRow extends NewIncident {
 export interface IncidentFilter {
   readonly limit: number;
   /** Only rows older than the one with this id. */
-  readonly before?: number;
-  readonly address?: string;
+  readonly before?: number | undefined;
+  readonly address?: string | undefined;
 }
 
 export interface IncidentRepo {

@@ -5,10 +5,13 @@
  */
 
 import type { AgentState, Log } from "../actors/ports.ts";
-import { type ActorViewRepo, createActorViewRepo } from "../db/actor-view-repo.ts";
+import type { Database } from "../db/database.ts";
+import { createDeadLetterRepo } from "../db/dead-letter-repo.ts";
+import { createIncidentRepo } from "../db/incident-repo.ts";
 import type { Json } from "../machines/error-code.ts";
 import { publicTransition } from "./inspection-feed.ts";
 import type { NodeParts } from "./node/context.ts";
+import { type Resent, whyNotSent } from "./replay-letter.ts";
 import {
   type ActorsPort,
   type ActorView,
@@ -38,14 +41,14 @@ export interface ActorServiceOptions {
   readonly log: Log;
   /** Where a receiver of Stately's protocol connects. */
   readonly bridge: () => string | null;
-  /** Sends a dead letter again; false where nobody is there to get it. Absent: no actor takes any. */
-  readonly resend?: (id: number) => Promise<boolean>;
+  /** Sends a dead letter again. Absent: no actor takes any. */
+  readonly resend?: (id: number) => Promise<Resent>;
 }
 
 export function createActorService(options: ActorServiceOptions): ActorsPort {
   const { hub, parts, log } = options;
   const redactor = createRedactor(hub.settings().secretNames);
-  const repo = (): ActorViewRepo => createActorViewRepo(parts.database.current().db);
+  const db = (): Database => parts.database.current().db;
   const clean = (value: Json): Json => redactor.json(value, snapshotLimits);
 
   function tree(): ActorView {
@@ -91,11 +94,8 @@ export function createActorService(options: ActorServiceOptions): ActorsPort {
     get: async (address) => findActor(tree(), address),
     machine,
     incidents: async ({ address, cursor, limit = defaultPageSize }) => {
-      const rows = await repo().incidents({
-        address,
-        before: parseCursor(cursor),
-        limit: limit + 1,
-      });
+      const page = { before: parseCursor(cursor), limit: limit + 1 };
+      const rows = await createIncidentRepo(db()).list({ ...page, address });
       return pageOf(rows, limit, ({ atMs, detail, error, ...row }) => ({
         ...row,
         at: new Date(atMs).toISOString(),
@@ -104,11 +104,8 @@ export function createActorService(options: ActorServiceOptions): ActorsPort {
       }));
     },
     deadLetters: async ({ target, cursor, limit = defaultPageSize }) => {
-      const rows = await repo().deadLetters({
-        target,
-        before: parseCursor(cursor),
-        limit: limit + 1,
-      });
+      const page = { before: parseCursor(cursor), limit: limit + 1 };
+      const rows = await createDeadLetterRepo(db()).list({ ...page, target });
       return pageOf(rows, limit, ({ atMs, event, ...row }) => ({
         ...row,
         at: new Date(atMs).toISOString(),
@@ -116,13 +113,15 @@ export function createActorService(options: ActorServiceOptions): ActorsPort {
       }));
     },
     replayDeadLetter: async (id, by) => {
-      const row = await repo().deadLetter(id);
-      if (row === undefined) throw new RequestError("NOT_FOUND", `Cannot find dead letter ${id}`);
-      const sent = (await options.resend?.(id)) ?? false;
-      if (!sent) {
+      const [row] = await createDeadLetterRepo(db()).list({ before: id + 1, limit: 1 });
+      if (row?.id !== id) throw new RequestError("NOT_FOUND", `Cannot find dead letter ${id}`);
+      const resent = (await options.resend?.(id)) ?? "unknown-address";
+      if (resent !== "sent") {
+        const isSupervisor = findActor(tree(), row.target)?.kind === "supervisor";
+        const why = whyNotSent(resent, isSupervisor);
         throw new RequestError(
           "CONFLICT",
-          `Cannot replay dead letter ${id}: nobody at ${row.target} would get it; start that actor first`,
+          `Cannot replay dead letter ${id} to ${row.target}: ${why}`,
         );
       }
       log.info("dead letter replayed", { id, target: row.target, by: by.actor });

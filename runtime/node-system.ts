@@ -12,6 +12,8 @@ import { createActorService } from "./actor-service.ts";
 import { createAgentService } from "./agent-service.ts";
 import type { LiveHub } from "./live-hub.ts";
 import type { NodeParts } from "./node/context.ts";
+import type { NodeTree } from "./node/tree-services.ts";
+import { createReplay } from "./replay-letter.ts";
 import type { AgentsPort, System, SystemStatus, TreeView, WorkflowStatus } from "./system.ts";
 import { version } from "./version.ts";
 import type { AgentsHandle } from "./worker/agent/agent-pool.ts";
@@ -34,6 +36,8 @@ export interface NodeSystemOptions {
   readonly host: HostFacts;
   readonly isStopping: () => boolean;
   readonly inspection: InspectionHub;
+  /** Where events go that reach nobody, and who lives in the tree. */
+  readonly letters: Pick<NodeTree, "deadLetters" | "directory">;
 }
 
 const noRuns: Readonly<Record<WorkflowStatus, number>> = {
@@ -109,7 +113,10 @@ export function createNodeSystem(options: NodeSystemOptions): System {
       tree,
       log: options.log,
       bridge: () => (parts.inspector.isUp() ? parts.inspector.current().url : null),
-      resend: async (id) => parts.actors.isUp() && (await parts.actors.current().replay(id)),
+      resend: createReplay({
+        ...options.letters,
+        actors: () => (parts.actors.isUp() ? parts.actors.current() : undefined),
+      }),
     }),
     live: options.live,
     status: async () => {

@@ -100,6 +100,7 @@ async function startTree(options: NodeOptions, lock: DataDirLock): Promise<Runni
     host: hostFacts(config),
     isStopping: () => stopping !== undefined,
     inspection: node.inspection,
+    letters: node.tree,
   });
   const tree = await startRoot(node, options, [
     infrastructureChild(node),

@@ -63,6 +63,8 @@ export interface Directory {
   demonitor(ref: number, flush?: boolean): void;
   /** To the child at this address, now or after its restart; otherwise a dead letter. */
   send(address: string, event: unknown): "delivered" | "stashed" | "dead";
+  /** Why an event to this address would be a dead letter now; undefined where it would arrive. */
+  refusal(address: string): DeadLetterReason | undefined;
   isUp(address: string): boolean;
   /** For people and tests: what is held now. */
   counts(): { readonly links: number; readonly monitors: number; readonly stashed: number };
@@ -143,19 +145,21 @@ export function createDirectory(options: DirectoryOptions = {}): Directory {
     for (const event of waiting) bury(address, event, "stopped");
   }
 
-  function send(address: string, event: unknown): "delivered" | "stashed" | "dead" {
+  function refusal(address: string): DeadLetterReason | undefined {
     const resident = residents.get(address);
-    if (resident !== undefined) {
-      if (resident.receive === undefined) return bury(address, event, "no-mailbox");
-      resident.receive(event);
-      return "delivered";
-    }
+    if (resident !== undefined) return resident.receive === undefined ? "no-mailbox" : undefined;
     const stash = stashes.get(address);
-    if (stash === undefined)
-      return bury(address, event, gone.has(address) ? "stopped" : "unknown-address");
-    if (stash.length >= stashLimit) return bury(address, event, "stash-full");
-    stash.push(event);
-    return "stashed";
+    if (stash === undefined) return gone.has(address) ? "stopped" : "unknown-address";
+    return stash.length >= stashLimit ? "stash-full" : undefined;
+  }
+
+  function send(address: string, event: unknown): "delivered" | "stashed" | "dead" {
+    const why = refusal(address);
+    if (why !== undefined) return bury(address, event, why);
+    const receive = residents.get(address)?.receive;
+    if (receive === undefined) stashes.get(address)?.push(event);
+    else receive(event);
+    return receive === undefined ? "stashed" : "delivered";
   }
 
   return {
@@ -195,6 +199,7 @@ export function createDirectory(options: DirectoryOptions = {}): Directory {
       if (flush) onTheirWay.delete(ref);
     },
     send,
+    refusal,
     isUp: (address) => residents.has(address),
     counts: () => ({
       links: [...links.values()].reduce((sum, peers) => sum + peers.size, 0) / 2,

@@ -6,6 +6,7 @@
 
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { createDirectory, type Directory } from "../../actors/tree/directory.ts";
 import { type Supervisor, startSupervisor } from "../../actors/tree/supervisor.ts";
 import { createActorRepo } from "../../db/actor-repo.ts";
 import { type OpenDatabase, openDatabase } from "../../db/database.ts";
@@ -13,16 +14,20 @@ import { createDeadLetterRepo } from "../../db/dead-letter-repo.ts";
 import { migrateDatabase } from "../../db/migrate.ts";
 import { actorView, deadLetterView, machineView } from "../../http/actor-schemas.ts";
 import { type HttpServer, startHttpServer } from "../../http/server.ts";
+import type { Json } from "../../machines/error-code.ts";
 import { createActorService } from "../../runtime/actor-service.ts";
 import { startInspection } from "../../runtime/inspection-feed.ts";
 import { createLiveHub } from "../../runtime/live-hub.ts";
 import { createNodeParts } from "../../runtime/node/context.ts";
+import { untilStopped } from "../../runtime/node-children.ts";
+import { createReplay } from "../../runtime/replay-letter.ts";
 import type { ActorView, DeadLetterView, MachineView, Page, System } from "../../runtime/system.ts";
 import type { InspectionHub } from "../../runtime/worker/inspect/hub.ts";
 import { type ActorService, createActorHost } from "../../runtime/worker/remote/actor-service.ts";
 import { createDeadLetters } from "../../runtime/worker/remote/dead-letters.ts";
 import { createRegistry } from "../../runtime/worker/remote/registry.ts";
 import { handleOf } from "../../runtime/worker/remote/remote-actor.ts";
+import { encodeValue } from "../../runtime/worker/remote/snapshot-codec.ts";
 import { ensureBuilt } from "../support/build.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 import { testActor } from "../support/remote-actors.ts";
@@ -39,6 +44,9 @@ let hub: InspectionHub;
 let actors: ActorService;
 let root: Supervisor;
 let server: HttpServer;
+let sendInTree: Directory["send"];
+/** What the tree's child `clerk` got. */
+const received: unknown[] = [];
 
 beforeAll(async () => {
   await ensureBuilt();
@@ -52,12 +60,26 @@ beforeAll(async () => {
   const deadLetters = createDeadLetters({ node: "test", log, repo: () => repo });
   const parts = createNodeParts();
   parts.database.set({ ...opened, target, version: "17" });
+  const directory = createDirectory({
+    onDeadLetter: ({ event, reason, target: to }) =>
+      deadLetters.add({ sender: null, target: to, reason, event: event as Json }),
+  });
+  sendInTree = directory.send;
   root = await startSupervisor({
     id: "root",
     strategy: "one_for_one",
+    tree: { directory },
     clock,
     log,
     children: [
+      {
+        id: "clerk",
+        start: async () => ({
+          ...untilStopped(() => undefined),
+          receive: (event) => received.push(event),
+        }),
+      },
+      { id: "mute", start: async () => untilStopped(() => undefined) },
       {
         id: "actors",
         type: "supervisor",
@@ -82,7 +104,7 @@ beforeAll(async () => {
     tree: () => root.view(),
     log,
     bridge: () => null,
-    resend: (id) => actors.replay(id),
+    resend: createReplay({ deadLetters, directory, actors: () => actors }),
   });
   // Of a node without its other parts, these routes need no more.
   const system = { actors: service, live } as unknown as System;
@@ -187,4 +209,44 @@ test("a dead letter is sent again once its actor is there, and then is gone", as
   await soon(() => actors.host.get(target)?.view).toEqual({ count: 1, applied: [5] });
   expect((await letters()).items).toEqual([]);
   expect((await replay(letter.id)).status).toBe(404);
+}, 60_000);
+
+/** Waits for the newest dead letter to an address, and tries to replay it. */
+async function replayNewest(target: string): Promise<{ status: number; title: string }> {
+  const letters = () => get<Page<DeadLetterView>>(`/dead-letters?target=${target}`);
+  await soon(async () => (await letters()).items.length).toBe(1);
+  const answer = await replay((await letters()).items[0]?.id ?? 0);
+  return { status: answer.status, title: await answer.text() };
+}
+
+test("a letter to a child of the tree is delivered once that child runs again", async () => {
+  await root.stopChild("clerk");
+  const event = { type: "NOTE", at: new Date(5), big: 12n };
+  expect(sendInTree("/root/clerk", encodeValue(event))).toBe("dead");
+  const early = await replayNewest("/root/clerk");
+  expect(early.status).toBe(409);
+  expect(early.title).toContain("to /root/clerk: who lived there has ended; start it again first");
+  expect(received).toEqual([]);
+  root.restartChild("clerk");
+  await soon(() => root.whichChildren().find(({ id }) => id === "clerk")?.status).toBe("running");
+  expect((await replayNewest("/root/clerk")).status).toBe(200);
+  expect(received).toEqual([event]);
+  expect(await get("/dead-letters?target=/root/clerk")).toMatchObject({ items: [] });
+}, 60_000);
+
+test("an address that takes no mail says so, and its letter stays", async () => {
+  const cases = [
+    ["/root/mute", "it is a worker that takes no mail"],
+    ["/root/actors", "it is a supervisor, which takes no mail; send to one of its children"],
+    ["/root/nobody", "nobody lives there; start that actor first"],
+  ] as const;
+  for (const [target, why] of cases) {
+    expect(sendInTree(target, { type: "NOTE" })).toBe("dead");
+    const { status, title } = await replayNewest(target);
+    expect(status).toBe(409);
+    expect(title).toContain(`to ${target}: ${why}`);
+    expect((await get<Page<DeadLetterView>>(`/dead-letters?target=${target}`)).items).toHaveLength(
+      1,
+    );
+  }
 }, 60_000);
