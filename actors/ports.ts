@@ -192,8 +192,18 @@ export interface Incident {
     | "unhandled-rejection"
     | "start-failed"
     | "poison"
-    | "gave-up";
-  readonly action: "restarted" | "quarantined" | "gave-up" | "terminated";
+    | "gave-up"
+    /** A process of a node ended without giving its lease back. */
+    | "node-lost"
+    | "database-lost";
+  /** `taken-over`: others go on with what it had. */
+  readonly action:
+    | "restarted"
+    | "quarantined"
+    | "gave-up"
+    | "terminated"
+    | "taken-over"
+    | "recovered";
   readonly error: ErrorRecord | null;
   readonly detail: Readonly<Record<string, Json>>;
 }

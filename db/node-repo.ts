@@ -10,6 +10,14 @@ import type { Database } from "./database.ts";
 /** A node that has not renewed for this long is dead to the others. */
 export const nodeLeaseMs = 3_000;
 
+/** A process that ended without giving its lease back. */
+export interface LostNode {
+  readonly incarnation: string;
+  readonly nodeId: string;
+  /** How long its lease has been over, in ms; negative where it holds still. */
+  readonly overMs: number;
+}
+
 export interface NodeRepo {
   /**
    * Registers this process. Earlier incarnations of the same `nodeId` are dead for certain, since
@@ -18,6 +26,11 @@ export interface NodeRepo {
   register(incarnation: string, nodeId: string): Promise<void>;
   /** Brings the lease back, too, when another node has removed its row meanwhile; not after `release`. */
   renew(incarnation: string): Promise<void>;
+  /**
+   * Removes and returns who is lost: earlier incarnations of `own`, if given, and all whose lease has been
+   * over for `graceMs`. Each is returned once, to one caller. One that lives after all comes back with its next renewal.
+   */
+  sweep(graceMs: number, own: string | undefined): Promise<readonly LostNode[]>;
   /** Incarnations whose lease holds. */
   alive(): Promise<ReadonlySet<string>>;
   release(incarnation: string): Promise<void>;
@@ -44,6 +57,17 @@ export function createNodeRepo(db: Database): NodeRepo {
       await db.execute(sql`insert into spectra.nodes (incarnation, node_id, expires_at)
         values (${incarnation}, ${nodeId}, now() + ${nodeLeaseMs} * interval '1 millisecond')
         on conflict (incarnation) do update set expires_at = excluded.expires_at`);
+    },
+    sweep: async (graceMs, own) => {
+      const rows = await db.execute<{ incarnation: string; node_id: string; over_ms: number }>(sql`
+        delete from spectra.nodes
+        where node_id = ${own ?? null} or expires_at < now() - ${graceMs} * interval '1 millisecond'
+        returning incarnation, node_id, extract(epoch from now() - expires_at)::float8 * 1000 as over_ms`);
+      return rows.map(({ incarnation, node_id, over_ms }) => ({
+        incarnation,
+        nodeId: node_id,
+        overMs: Math.round(over_ms),
+      }));
     },
     alive: async () => {
       const rows = await db.execute<{ incarnation: string }>(

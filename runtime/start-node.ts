@@ -150,6 +150,12 @@ async function createContext(
   const inspection = startInspection(live, config, log);
   const nodeId = await readNodeId(config.dataDir);
   const parts = createNodeParts();
+  const incidents = createIncidentLog({
+    repo: () => createIncidentRepo(parts.database.current().db),
+    node: nodeId,
+    clock,
+    log,
+  });
   const database = async () => {
     await parts.database.whenUp;
     return parts.database.current().db;
@@ -171,13 +177,8 @@ async function createContext(
     definitions: new Map(agentDefinitions.map((definition) => [definition.name, definition])),
     registered: new Map(builtInWorkflows.map((definition) => [definition.id, definition])),
     parts,
-    incidents: createIncidentLog({
-      repo: () => createIncidentRepo(parts.database.current().db),
-      node: nodeId,
-      clock,
-      log,
-    }),
-    tree: { ...createNodeTree(nodeId, database, log), watch: inspection.local.watch },
+    incidents,
+    tree: { ...createNodeTree(nodeId, database, log), watch: inspection.local.watch, incidents },
     lose,
   };
 }

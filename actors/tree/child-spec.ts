@@ -15,6 +15,7 @@ import type {
   Strategy,
   Verdict,
 } from "../../machines/restart-policy.ts";
+import type { IncidentLog } from "../ports.ts";
 import type { Directory } from "./directory.ts";
 import type { RestartBudget } from "./restart-budget.ts";
 import type { RestartMemory } from "./restart-memory.ts";
@@ -65,6 +66,8 @@ export interface TreeServices {
   readonly budget?: RestartBudget | undefined;
   /** Keeps restarts over the death of the process. */
   readonly memory?: RestartMemory;
+  /** Gets what went wrong with children, and what was done about it. */
+  readonly incidents?: IncidentLog | undefined;
   /** Told of each supervisor's statechart, for inspection; the result is called when it has ended. */
   readonly watch?: (actor: AnyActorRef, address: string) => () => void;
 }

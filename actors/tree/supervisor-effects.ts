@@ -105,13 +105,15 @@ function reportExit(parts: SupervisorParts, actor: Actor, id: string, said: Chil
   const { forced, live, options, tree } = parts;
   const { clock, log, id: supervisor } = options;
   const exit = forced.get(id) ?? said;
+  const wasUp = live.has(id);
   forced.delete(id);
   live.delete(id);
   if (exit.type === "abnormal") {
     log.warn("child.exited", { supervisor, child: id, error: exit.error });
   }
   const nowMs = clock.monotonicMs();
-  const isWanted = findRow(actor.getSnapshot().context.table, id)?.goal !== "up";
+  const before = findRow(actor.getSnapshot().context.table, id);
+  const isWanted = before?.goal !== "up";
   actor.send({
     type: "child.exited",
     id,
@@ -121,13 +123,27 @@ function reportExit(parts: SupervisorParts, actor: Actor, id: string, said: Chil
     verdict: verdictOf(parts, id, exit),
     budgetLeft: tree.budget?.isLeft(nowMs) ?? true,
   });
-  const { status } = findRow(actor.getSnapshot().context.table, id) ?? { status: "ended" };
+  const after = actor.getSnapshot().context;
+  const status = findRow(after.table, id)?.status ?? "ended";
   // Who was told to stop has not ended because its work is done.
   const known: ChildExit = isWanted && exit.type === "normal" ? { type: "shutdown" } : exit;
   const next = status === "ended" ? "gone" : "restarts";
+  forgetSpec(parts, actor, id);
   tree.directory?.down(`${parts.address}/${id}`, known, next);
   if (next === "restarts") parts.expected.add(id);
-  forgetSpec(parts, actor, id);
+  // Whoever starts a supervisor, or a further child, is told of that start's failure.
+  const isTold = before?.isNew === true || (!after.started && after.error !== undefined);
+  if (isWanted || isTold || exit.type === "normal" || exit.error === undefined) return;
+  tree.incidents?.record({
+    address: `${parts.address}/${id}`,
+    // The start that has ended; the first one is 1.
+    incarnation: (before?.restarts ?? 0) + 1,
+    kind: exit.type === "shutdown" ? "gave-up" : wasUp ? "crash" : "start-failed",
+    action:
+      next === "restarts" ? "restarted" : after.error === undefined ? "terminated" : "gave-up",
+    error: exit.error,
+    detail: { supervisor: parts.address },
+  });
 }
 
 /** Tells the directory of children that were to restart and will not: somebody has stopped them. */

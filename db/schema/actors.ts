@@ -98,10 +98,10 @@ export const incidents = spectraSchema.table(
     node: text("node").notNull(),
     address: text("address").notNull(),
     incarnation: bigint("incarnation", { mode: "number" }).notNull(),
-    /** `crash`, `out-of-memory`, `spin`, `hang`, `exit`, `unhandled-rejection`, `start-failed`, `poison`, `gave-up`. */
+    /** `crash`, `out-of-memory`, `spin`, `hang`, `exit`, `unhandled-rejection`, `start-failed`, `poison`, `gave-up`, `node-lost`, `database-lost`. */
     kind: text("kind").notNull(),
     error: jsonb("error"),
-    /** `restarted`, `quarantined`, `gave-up`, `terminated`. */
+    /** `restarted`, `quarantined`, `gave-up`, `terminated`, `taken-over`, `recovered`. */
     action: text("action").notNull(),
     detail: jsonb("detail").notNull(),
   },

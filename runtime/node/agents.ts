@@ -20,7 +20,8 @@ export function agentsChild(node: NodeContext): ChildSpec {
     start: ({ address, tree }) =>
       // Each agent has an intensity of its own and ends at it: there is no product to be bounded,
       // and agents that crash in a loop must not use up what restarts the database.
-      start(node, { address, tree: { ...tree, budget: undefined } }),
+      // They record their own incidents, which know more of a thread's end.
+      start(node, { address, tree: { ...tree, budget: undefined, incidents: undefined } }),
   };
 }
 

@@ -69,7 +69,12 @@ async function startPostgres({ config, log, parts }: NodeContext): Promise<Runni
   return { exited, stop: () => server.stop(), kill: () => server.kill() };
 }
 
-async function startDatabase({ config, parts, tree }: NodeContext): Promise<RunningChild> {
+async function startDatabase({
+  config,
+  incidents,
+  parts,
+  tree,
+}: NodeContext): Promise<RunningChild> {
   const target: DatabaseTarget =
     config.databaseUrl === undefined
       ? parts.server.current()
@@ -79,7 +84,7 @@ async function startDatabase({ config, parts, tree }: NodeContext): Promise<Runn
   parts.database.set({ ...database, target, version });
   return untilStopped(async () => {
     // The supervisors above have forgotten their restarts; that is to be stored while it can be.
-    await settledWithin(tree.memory.flush(), flushLimitMs);
+    await settledWithin(Promise.all([tree.memory.flush(), incidents.flush()]), flushLimitMs);
     await database.close();
   });
 }
@@ -100,7 +105,7 @@ async function migrate(target: DatabaseTarget): Promise<string> {
   }
 }
 
-function settledWithin(work: Promise<void>, limitMs: number): Promise<void> {
+function settledWithin(work: Promise<unknown>, limitMs: number): Promise<void> {
   return new Promise((resolve) => {
     const timer = setTimeout(resolve, limitMs);
     void work.finally(() => {

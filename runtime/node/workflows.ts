@@ -6,6 +6,7 @@
 
 import type { ChildSpec, RunningChild } from "../../actors/tree/child-spec.ts";
 import { phase1 } from "../../actors/workflows/phase1/phase1.ts";
+import { createNodeRepo } from "../../db/node-repo.ts";
 import { createViewRepo } from "../../db/view-repo.ts";
 import type { Json } from "../../machines/error-code.ts";
 import type { Config } from "../config.ts";
@@ -14,6 +15,7 @@ import { untilStopped } from "../node-children.ts";
 import { startNodeWorkflows } from "../node-workflows.ts";
 import { ensureSampleArchive } from "../sample-archive.ts";
 import type { NodeContext } from "./context.ts";
+import { watchNodes } from "./watch-nodes.ts";
 
 const workflowsShutdownMs = 15_000;
 
@@ -24,6 +26,8 @@ export function workflowsChild(node: NodeContext): ChildSpec {
 async function start(node: NodeContext): Promise<RunningChild> {
   const { budget, clock, config, definitions, live, log, nodeId, parts } = node;
   const { db, target } = parts.database.current();
+  // Before this process has a lease of its own.
+  const watch = await watchNodes(node, createNodeRepo(db));
   const workflows = await startNodeWorkflows({
     db,
     nodeId,
@@ -45,7 +49,10 @@ async function start(node: NodeContext): Promise<RunningChild> {
     defaultInput: (workflow, input) => defaultInput(node, workflow, input),
   });
   parts.workflows.set(workflows);
-  return untilStopped(() => workflows.stop());
+  return untilStopped(async () => {
+    watch.stop();
+    await workflows.stop();
+  });
 }
 
 function releaseReservations({ log, parts }: NodeContext, workflowId: string): void {

@@ -24,6 +24,8 @@ export interface IncidentJournal extends IncidentLog {
   list(filter: IncidentFilter): Promise<readonly IncidentRow[]>;
   /** Incidents that wait for the database. */
   waiting(): number;
+  /** Tries to store what waits; resolves in any case. */
+  flush(): Promise<void>;
   /** Tries once more to store what waits, then takes nothing. */
   close(): Promise<void>;
 }
@@ -95,6 +97,7 @@ export function createIncidentLog(options: IncidentLogOptions): IncidentJournal 
     },
     list: async (filter) => options.repo().list(filter),
     waiting: () => buffer.length,
+    flush,
     close: async () => {
       closed = true;
       clearTimeout(timer);

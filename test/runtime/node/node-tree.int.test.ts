@@ -5,7 +5,13 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { SystemStatus, TreeView, WorkflowView } from "../../../runtime/system.ts";
+import type {
+  IncidentView,
+  Page,
+  SystemStatus,
+  TreeView,
+  WorkflowView,
+} from "../../../runtime/system.ts";
 import { soon } from "../../support/soon.ts";
 import { type SupervisorProcess, startSupervisor } from "../../support/supervisor.ts";
 
@@ -86,7 +92,20 @@ test("a server that is killed comes back in place: nothing else restarts", async
   expect(await postgres()).toMatchObject({ restarts: 1, lastError: { code: "POSTGRES_EXITED" } });
   const status = await soonStatus();
   expect(status.tree.children.filter(({ restarts }) => restarts > 0)).toEqual([]);
+  await soon(() => incidentsAt("/root/infrastructure/postgres"), wholeNodeMs).toEqual([
+    expect.objectContaining({
+      kind: "crash",
+      action: "restarted",
+      incarnation: 1,
+      error: expect.objectContaining({ code: "POSTGRES_EXITED" }),
+    }),
+  ]);
 }, 180_000);
+
+async function incidentsAt(address: string): Promise<readonly IncidentView[]> {
+  const query = `/incidents?address=${encodeURIComponent(address)}`;
+  return (await node.get<Page<IncidentView>>(query)).items;
+}
 
 /** The pool needs a moment to notice. */
 async function soonStatus(): Promise<SystemStatus> {
@@ -122,4 +141,29 @@ test("a server that cannot come back takes everything above it along, and all st
   const run = await node.post<WorkflowView>("/workflows", { workflow: "demo" });
   const state = async () => (await node.get<WorkflowView>(`/workflows/${run.id}`)).status;
   await soon(state, wholeNodeMs).toBe("completed");
+  await soon(() => incidentsAt("/root/infrastructure"), wholeNodeMs).toEqual([
+    expect.objectContaining({ kind: "gave-up", action: "restarted" }),
+  ]);
+  // The process is the same one: no node was lost.
+  expect(await incidentsAt("/root")).toEqual([]);
+}, 400_000);
+
+test("a node that is killed is an incident of its next start, one that is stopped is none", async () => {
+  const again = async (signal: "SIGKILL" | "SIGTERM") => {
+    node.kill(signal);
+    await node.exited;
+    node = await startSupervisor(["--data-dir", join(folder, "data")]);
+    const { nodeId } = await node.get<SystemStatus>("/system/status");
+    return nodeId;
+  };
+  const nodeId = await again("SIGKILL");
+  const lost = expect.objectContaining({
+    kind: "node-lost",
+    action: "restarted",
+    node: nodeId,
+    detail: expect.objectContaining({ node: nodeId }),
+  });
+  await soon(() => incidentsAt("/root"), wholeNodeMs).toEqual([lost]);
+  expect(await again("SIGTERM")).toBe(nodeId);
+  expect(await incidentsAt("/root")).toEqual([lost]);
 }, 400_000);
