@@ -8,6 +8,7 @@ import type { AgentDefinition, Capability } from "../../../actors/define-agent.t
 import type { AgentOutcome } from "../../../actors/ports.ts";
 import { AgentError, type Json, toErrorRecord } from "../../../machines/error-code.ts";
 import { checkJson } from "../../../machines/json.ts";
+import { permissionDenied } from "../permissions/permission-denied.ts";
 import { type AttemptContext, openAttemptContext, type WorkerServices } from "./attempt-context.ts";
 import type { AttemptRequest } from "./thread-protocol.ts";
 
@@ -31,7 +32,12 @@ export async function runAttempt(
         : await compensate(capability, request, context, input);
     return { type: "succeeded", output };
   } catch (error) {
-    return { type: "failed", error: toErrorRecord(diskFull(request, error) ?? error) };
+    return {
+      type: "failed",
+      error: toErrorRecord(
+        diskFull(request, error) ?? permissionDenied(request.call, error) ?? error,
+      ),
+    };
   } finally {
     await endQuietly(context, services);
   }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { readFile } from "node:fs/promises";
 import { z } from "zod";
 import { type AgentIsolation, capability, defineAgent } from "../../../actors/define-agent.ts";
 import { AgentError } from "../../../machines/error-code.ts";
@@ -34,6 +35,16 @@ function isolated(name: string, isolation: AgentIsolation) {
         run: async () => {
           const cause = new TypeError("the root of it");
           throw new AgentError("PROBE_FAILED", "Cannot probe: told to fail", { cause });
+        },
+      }),
+      trespass: capability({
+        description: "Reads a file that it was not granted.",
+        input: z.object({}),
+        output: z.object({}),
+        connections: 0,
+        run: async () => {
+          await readFile("/etc/hostname");
+          return {};
         },
       }),
       spin: capability({

@@ -53,6 +53,19 @@ describe.each([
     });
   });
 
+  test("says which permission is missing, and is not repeated for it", async () => {
+    const outcome = await run("trespass", {});
+    expect(outcome).toMatchObject({
+      type: "failed",
+      error: { code: "PERMISSION_DENIED", retryable: false },
+    });
+    const { message } = (outcome as unknown as { error: { message: string } }).error;
+    expect(message).toBe(
+      `Cannot finish ${name}.trespass: ${name} may not read "/etc/hostname"; if it should, add it ` +
+        'to the agent\'s definition: permissions: { read: ["/etc/hostname"] }',
+    );
+  });
+
   test("hears an abort", async () => {
     const controller = new AbortController();
     const outcome = run("wait", {}, { ...recordHooks(), signal: controller.signal });
