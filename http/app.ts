@@ -18,6 +18,7 @@ import { mountDashboard } from "./routes/dashboard.ts";
 import { eventRoutes } from "./routes/events.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { mountReference } from "./routes/reference.ts";
+import { scheduleRoutes } from "./routes/schedules.ts";
 import { systemRoutes } from "./routes/system.ts";
 import { workflowControlRoutes } from "./routes/workflow-controls.ts";
 import { workflowRoutes } from "./routes/workflows.ts";
@@ -41,6 +42,7 @@ export function apiRoutes(system: System, live: LiveClients): readonly Route[] {
     ...actorRoutes(system),
     ...workflowRoutes(system),
     ...workflowControlRoutes(system),
+    ...scheduleRoutes(system),
     ...eventRoutes(live),
     ...healthRoutes(system, live),
   ];

@@ -104,6 +104,9 @@ export function createNodeSystem(options: NodeSystemOptions): System {
     get workflows() {
       return parts.workflows.current().service;
     },
+    get schedules() {
+      return parts.schedules.current().service;
+    },
     get agents() {
       return agentService();
     },

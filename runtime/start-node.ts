@@ -9,6 +9,7 @@
  *       ├─ folders ── agents and workflows of the user, where folders are named
  *       ├─ monitor
  *       ├─ workflows ── engine · queue · dispatcher · task runner
+ *       ├─ schedules ── starts runs at set times
  *       └─ gateway ── HTTP server: started last, stopped first
  *
  * @module
@@ -38,6 +39,7 @@ import { gatewayChild, type OpenGateway } from "./node/gateway.ts";
 import { infrastructureChild } from "./node/infrastructure.ts";
 import { inspectorChildren } from "./node/inspector.ts";
 import { monitorChild } from "./node/monitor.ts";
+import { schedulesChild } from "./node/schedules.ts";
 import { createNodeTree } from "./node/tree-services.ts";
 import { workflowsChild } from "./node/workflows.ts";
 import { readNodeId } from "./node-id.ts";
@@ -110,6 +112,7 @@ async function startTree(options: NodeOptions, lock: DataDirLock): Promise<Runni
     ...foldersChildren(node),
     monitorChild(node),
     workflowsChild(node),
+    schedulesChild(node),
     ...inspectorChildren(node),
     gatewayChild(node, { open: options.openGateway, system, lock }),
   ]);

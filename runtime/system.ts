@@ -8,6 +8,7 @@ import type { Json } from "../machines/error-code.ts";
 import type { ActorsPort, TreeView } from "./system/actors.ts";
 import type { AgentsPort } from "./system/agents.ts";
 import type { LivePort, SystemMetrics } from "./system/live.ts";
+import type { SchedulesPort } from "./system/schedules.ts";
 import type { WorkflowStatus, WorkflowsPort } from "./system/workflows.ts";
 
 export type {
@@ -32,6 +33,13 @@ export type {
 } from "./system/agents.ts";
 export type { LiveBody, LiveEvent, LivePort, SystemMetrics } from "./system/live.ts";
 export { type Actor, type Page, RequestError } from "./system/requests.ts";
+export type {
+  BackfillRequest,
+  ScheduleFireView,
+  SchedulesPort,
+  ScheduleTime,
+  ScheduleView,
+} from "./system/schedules.ts";
 export type {
   JournalEntry,
   KnownWorkflow,
@@ -68,6 +76,7 @@ export interface System {
   metrics(): SystemMetrics;
   readiness(): { ready: boolean; reasons: readonly string[] };
   readonly workflows: WorkflowsPort;
+  readonly schedules: SchedulesPort;
   readonly agents: AgentsPort;
   readonly actors: ActorsPort;
   readonly live: LivePort;

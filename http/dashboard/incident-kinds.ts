@@ -13,16 +13,12 @@ const KINDS: Readonly<Record<string, string>> = {
   "unhandled-rejection": "A promise was rejected in the actor, and nothing handled it.",
   "start-failed": "The actor could not be started.",
   poison: "A task killed three threads, so it was given up; a retry by hand starts anew.",
-  "node-lost": "A node stopped renewing its lease; its runs are for the others to take over.",
-  "database-lost": "The node lost its database for a while; the engine waits and connects again.",
   "gave-up": "The actor died more often than its restart limit allows.",
 };
 
 const ACTIONS: Readonly<Record<string, string>> = {
   restarted: "was started again",
   terminated: "its thread was ended, and another took over",
-  "taken-over": "its runs go on at another node",
-  recovered: "it is back, and the work goes on",
   quarantined: "the task was put aside",
   "gave-up": "is not started again by itself",
 };

@@ -18,6 +18,8 @@ import type { LiveHub } from "../live-hub.ts";
 import type { Monitor } from "../monitor.ts";
 import type { NodeWorkflows } from "../node-workflows.ts";
 import type { QueueBackend } from "../queue/job-queue.ts";
+import type { Firing } from "../schedules/firing.ts";
+import type { SchedulesPort } from "../system.ts";
 import type { IncidentJournal } from "../worker/agent/incident-log.ts";
 import type { InspectionHub } from "../worker/inspect/hub.ts";
 import type { StatelyBridge } from "../worker/inspect/stately-bridge.ts";
@@ -35,6 +37,12 @@ export interface NodeDatabase extends OpenDatabase {
 export interface NodeBus {
   readonly bus: BusPort;
   readonly coordination: Coordination & CoordinationPort;
+}
+
+/** What starts runs at set times. */
+export interface NodeSchedules {
+  readonly firing: Firing;
+  readonly service: SchedulesPort;
 }
 
 /** How people and programs reach the node. */
@@ -55,6 +63,7 @@ export interface NodeParts {
   readonly folders: Part<AgentFolders>;
   readonly monitor: Part<Monitor>;
   readonly workflows: Part<NodeWorkflows>;
+  readonly schedules: Part<NodeSchedules>;
   /** Stays down where it is not asked for. */
   readonly inspector: Part<StatelyBridge>;
   readonly gateway: Part<NodeGateway>;
@@ -96,6 +105,7 @@ export function createNodeParts(): NodeParts {
     folders: createPart("folders of agents"),
     monitor: createPart("monitor"),
     workflows: createPart("workflow engine"),
+    schedules: createPart("schedules"),
     inspector: createPart("bridge to Stately's inspector"),
     gateway: createPart("HTTP server"),
   };

@@ -45,7 +45,10 @@ async function start(node: NodeContext): Promise<RunningChild> {
     whyGone: (name) => (parts.folders.isUp() ? parts.folders.current().whyGone(name) : undefined),
     onFatal: (reason, cause) => node.lose(new Error(fatalMessage(reason, config), { cause })),
     incidents: node.incidents,
-    onFinished: (workflowId) => releaseReservations(node, workflowId),
+    onFinished: (workflowId) => {
+      releaseReservations(node, workflowId);
+      if (parts.schedules.isUp()) parts.schedules.current().firing.runEnded(workflowId);
+    },
     defaultInput: (workflow, input) => defaultInput(node, workflow, input),
   });
   parts.workflows.set(workflows);

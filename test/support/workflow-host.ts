@@ -12,6 +12,7 @@ import type { AgentCall, AgentCallHooks, AgentOutcome } from "../../actors/ports
 import { openDatabase } from "../../db/database.ts";
 import { migrateDatabase } from "../../db/migrate.ts";
 import { createViewRepo } from "../../db/view-repo.ts";
+import { isTerminal } from "../../runtime/engine/owned-run.ts";
 import type { QueueBackend } from "../../runtime/queue/job-queue.ts";
 import type { WorkflowsPort, WorkflowView } from "../../runtime/system.ts";
 import { openWorkflowHost, type WorkflowHost } from "../../runtime/workflow-host.ts";
@@ -53,6 +54,8 @@ export async function openTestHost(options: {
   /** Where the migrations are, when this file was bundled elsewhere. */
   readonly migrations?: string;
   readonly runAgent: RunAgent;
+  /** A run has ended on this node, whichever way. */
+  readonly onFinished?: (runId: string) => void;
 }): Promise<TestHost> {
   const target = { type: "url", url: options.url } as const;
   const folder = fileURLToPath(new URL("../../db/migrations", import.meta.url));
@@ -79,7 +82,9 @@ export async function openTestHost(options: {
     random: () => 0,
     runAgent: options.runAgent,
     onFatal: (reason) => void problems.push(`fatal: ${reason}`),
-    onTurn: () => undefined,
+    onTurn: (run) => {
+      if (isTerminal(run.state.status)) options.onFinished?.(run.id);
+    },
     onProgress: () => undefined,
   });
   await host.start();
