@@ -88,7 +88,7 @@ export type AgentIsolation = "thread" | "process" | "deno";
 export interface AgentLimits {
   /**
    * A thread whose loop has not turned, and that has not called `heartbeat`, for this long is ended.
-   * Default 30 s, for agents with long synchronous work.
+   * Only time in which it had a processor counts. Default 30 s, for agents with long synchronous work.
    */
   readonly unresponsiveMs?: number;
   /** Buffers outside of the heap. Default: as much as `resources.memoryMb`, at least 512. */

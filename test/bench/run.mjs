@@ -5,6 +5,7 @@
  * `npm run bench -- --only migration`   one bench: start, phase, migration, queue
  * `npm run bench -- --write`   also writes docs/benchmarks.md
  * `npm run bench -- --json FILE`   also writes the figures as JSON
+ * `npm run bench -- --strict`   exits 1 when a goal is missed, which a loaded machine may be the reason of
  * `npm run bench:actors`   the same for the actor runtime; writes docs/benchmarks-actors.md
  *
  * @module

@@ -14,6 +14,7 @@ import { startBenchServer } from "../bench/server.ts";
 import { ensureBuilt } from "../support/build.ts";
 import { sendThroughKills } from "../support/events-through-kills.ts";
 import { testActor } from "../support/remote-actors.ts";
+import { reportSoak } from "../support/soak-report.ts";
 
 const run = { events: 10_000, kills: 200, timeoutMs: 900_000 };
 
@@ -39,6 +40,15 @@ for (const isolation of ["thread", "process"] as const) {
   }
 }
 await database.close();
-const passed = reports.every((report) => report.passed);
-console.log(JSON.stringify({ soak: "events-through-kills", passed, reports }));
-process.exitCode = passed ? 0 : 1;
+reportSoak(
+  "events-through-kills",
+  reports.map(({ isolation, store, passed, lost, appliedTwice, inOrder, kills, ms }) => ({
+    run: `${run.events.toLocaleString("en-US")} events through ${kills} kills, ${isolation}, ${store}`,
+    passed,
+    found: [
+      `${lost} lost, ${appliedTwice} applied twice, ${inOrder ? "in order" : "out of order"}`,
+    ],
+    ms,
+  })),
+  reports,
+);

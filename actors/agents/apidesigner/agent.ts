@@ -14,6 +14,7 @@ export const apidesigner = defineAgent({
   skills: ["api_design", "endpoint_development", "integration_apis"],
   concurrency: 2,
   resources: { cpu: 0.5, memoryMb: 1024 },
+  limits: { unresponsiveMs: 1_000 },
   permissions: {},
   dependsOn: ["DATABASE"],
   capabilities: {

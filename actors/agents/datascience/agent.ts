@@ -15,6 +15,7 @@ export const datascience = defineAgent({
   skills: ["ml_models", "data_analysis", "pattern_recognition", "anomaly_detection"],
   concurrency: 2,
   resources: { cpu: 2.0, memoryMb: 4096 },
+  limits: { unresponsiveMs: 1_000 },
   permissions: {},
   dependsOn: ["DATABASE"],
   capabilities: {

@@ -16,6 +16,7 @@ export const debuggerAgent = defineAgent({
   skills: ["error_analysis", "performance_debugging", "system_diagnostics"],
   concurrency: 2,
   resources: { cpu: 0.5, memoryMb: 1024 },
+  limits: { unresponsiveMs: 1_000 },
   permissions: {},
   dependsOn: [],
   capabilities: {

@@ -15,6 +15,7 @@ export const deployer = defineAgent({
   skills: ["application_deployment", "configuration_management", "rollback_procedures"],
   concurrency: 2,
   resources: { cpu: 0.5, memoryMb: 512 },
+  limits: { unresponsiveMs: 1_000 },
   permissions: {},
   dependsOn: ["INFRASTRUCTURE"],
   capabilities: {

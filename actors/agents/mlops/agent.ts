@@ -14,6 +14,7 @@ export const mlops = defineAgent({
   skills: ["model_deployment", "pipeline_automation", "model_monitoring"],
   concurrency: 2,
   resources: { cpu: 1.0, memoryMb: 2048 },
+  limits: { unresponsiveMs: 1_000 },
   permissions: {},
   dependsOn: ["DATASCIENCE", "INFRASTRUCTURE"],
   capabilities: {

@@ -15,6 +15,7 @@ export const monitor = defineAgent({
   skills: ["system_monitoring", "alerting", "performance_tracking", "log_analysis"],
   concurrency: 1,
   resources: { cpu: 0.3, memoryMb: 512 },
+  limits: { unresponsiveMs: 1_000 },
   permissions: { sys: ["loadavg", "systemMemoryInfo"] },
   dependsOn: ["INFRASTRUCTURE"],
   capabilities: {

@@ -14,6 +14,7 @@ export const patcher = defineAgent({
   skills: ["code_fixes", "integration_patches", "legacy_system_integration"],
   concurrency: 2,
   resources: { cpu: 0.5, memoryMb: 512 },
+  limits: { unresponsiveMs: 1_000 },
   permissions: {},
   dependsOn: ["DEBUGGER"],
   capabilities: {

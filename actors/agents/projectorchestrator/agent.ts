@@ -19,6 +19,7 @@ export const projectorchestrator = defineAgent({
   skills: ["tactical_coordination", "agent_management", "execution_monitoring"],
   concurrency: 3,
   resources: { cpu: 0.3, memoryMb: 256 },
+  limits: { unresponsiveMs: 1_000 },
   permissions: {},
   dependsOn: ["DIRECTOR"],
   capabilities: {

@@ -16,6 +16,7 @@ export const web = defineAgent({
   skills: ["web_interface", "dashboard_development", "user_experience"],
   concurrency: 2,
   resources: { cpu: 0.5, memoryMb: 1024 },
+  limits: { unresponsiveMs: 1_000 },
   permissions: {},
   dependsOn: ["APIDESIGNER"],
   capabilities: {

@@ -32,6 +32,8 @@ export interface LivenessOptions {
   pulse(): number;
   readonly clock: Clock;
   readonly limits: Pick<ThreadLimits, "unresponsiveMs" | "bufferMb">;
+  /** How much of a core a busy thread gets now, 0 to 1: only that part of the time counts. Default 1. */
+  cpuShare?(): number;
   onHealth(healthy: boolean): void;
   onUnresponsive(): void;
   onOverBudget(bytes: number): void;
@@ -39,7 +41,8 @@ export interface LivenessOptions {
 
 /**
  * Counts its own checks rather than read a clock: where this thread is blocked or the machine
- * sleeps, no time counts against the worker.
+ * sleeps, no time counts against the worker. Nor does time in which others had the processor: on a
+ * crowded machine, healthy work that takes a second takes ten.
  */
 export function watchLiveness(options: LivenessOptions): Liveness {
   const { unresponsiveMs, bufferMb } = options.limits;
@@ -55,7 +58,7 @@ export function watchLiveness(options: LivenessOptions): Liveness {
     const wasHealthy = silentMs < sickMs;
     const now = signs();
     if (now === seen) {
-      silentMs += checkMs;
+      silentMs += checkMs * (options.cpuShare?.() ?? 1);
     } else {
       seen = now;
       silentMs = 0;

@@ -18,6 +18,7 @@ import type {
 import type { RunningChild } from "../../../actors/tree/child-spec.ts";
 import type { DatabaseTarget } from "../../../db/client.ts";
 import { AgentError, toErrorRecord } from "../../../machines/error-code.ts";
+import { cpuShare } from "../../../native/cpu-share.ts";
 import { bounded } from "../call/calls.ts";
 import { permissionsOf } from "../permissions/agent-permissions.ts";
 import { runAttemptOver } from "./attempt-over.ts";
@@ -140,6 +141,7 @@ function watch(options: AgentThreadOptions, opened: OpenWorker, limits: ThreadLi
     pulse: opened.pulse,
     clock: options.clock,
     limits,
+    cpuShare,
     onHealth: (healthy) => options.onHealth?.(healthy),
     onUnresponsive: () => {
       void death.terminate({ why: "its loop is blocked", code: "LOOP_BLOCKED", kind: "spin" });
