@@ -32,6 +32,8 @@ export interface CarrierOptions {
   readonly heapLimitMb?: number;
   /** Flags of the worker's thread. Default: made from `permissions`, which a restricted process cannot do. */
   readonly execArgv?: readonly string[];
+  /** Files and folders that its code is loaded from; with `execArgv`, where that was made. */
+  readonly code?: readonly string[];
   /** Gets what the worker prints. Default: it goes where the parent's output goes. */
   readonly print?: (text: string, stream: "stdout" | "stderr") => void;
 }

@@ -1,6 +1,6 @@
 /**
  * What crosses between a carrier and the scope in the worker, and the worker's end of that way.
- * All of it can be cloned, and is plain JSON but for `message` (and `load.permissions`, which is JSON too).
+ * All of it can be cloned, and is plain JSON but for `message` (and permissions, which are JSON too).
  *
  * @module
  */
@@ -9,24 +9,25 @@ import type { MessagePort, Transferable } from "node:worker_threads";
 import type { PermissionSet } from "../../../machines/permissions.ts";
 import type { LoopFigures, WorkerFault } from "./carrier.ts";
 
-/** From parent to worker. */
-export type ParentFrame =
-  | {
-      readonly type: "load";
-      /** What to import. */
-      readonly root: string;
-      /** `self.location`. */
-      readonly location: string;
-      readonly name: string;
-      readonly permissions: PermissionSet;
-      /** They are those of its maker, who loses what the worker gives up. */
-      readonly shared: boolean;
-    }
-  /** End now. */
-  | { readonly type: "exit" }
-  | MessageFrame;
+/** First, from who started the thread, who need not be its maker. */
+export interface LoadFrame {
+  readonly type: "load";
+  /** What to import. */
+  readonly root: string;
+  /** `self.location`. */
+  readonly location: string;
+  readonly name: string;
+  readonly permissions: PermissionSet;
+  /** They are those of its maker, who loses what the worker gives up. */
+  readonly shared: boolean;
+}
 
-/** From worker to parent. `figures` only where there is no shared memory. */
+/** From maker to worker. */
+export type ParentFrame =
+  /** End now. */
+  { readonly type: "exit" } | MessageFrame;
+
+/** From worker to maker. `figures` only where there is no shared memory. */
 export type ScopeFrame =
   | MessageFrame
   | { readonly type: "fault"; readonly fault: WorkerFault }
@@ -46,10 +47,14 @@ export interface ScopeEndpoint {
   readonly broker?: MessagePort;
   /** @throws {DOMException} `DataCloneError`, at once. */
   send(frame: ScopeFrame, transfer?: readonly Transferable[]): void;
+  /** Called once. */
+  onLoad(load: (frame: LoadFrame) => void): void;
   /** Called once; keeps the worker alive from then on. `onError`: a frame that cannot be deserialised. */
   listen(onFrame: (frame: ParentFrame) => void, onError: (error: unknown) => void): void;
-  /** The root module has been evaluated to its end. */
-  loaded(): void;
+  /** To who starts threads for this one, where it is restricted. */
+  readonly nursery?: MessagePort;
+  /** From now on the thread may be interrupted at any moment. */
+  interruptible(): void;
   /** Ends the worker at once, when all that was sent is on its way. Nothing runs after it. */
   exit(code: number): never;
 }

@@ -10,7 +10,7 @@ import type { LoopFigures } from "./carrier.ts";
 export const turnIntervalMs = 250;
 
 const figureCount = 5;
-/** One number per figure, and whether the root module is loaded. Only the worker writes; a reader may see figures of two turns mixed. */
+/** One number per figure, and whether the thread may be interrupted. Only the worker writes; a reader may see figures of two turns mixed. */
 export const meterBytes = (figureCount + 1) * Float64Array.BYTES_PER_ELEMENT;
 
 /** Measures each `turnIntervalMs`, for as long as something else keeps the loop alive. */
@@ -44,11 +44,11 @@ export function readFigures(from: Float64Array): LoopFigures {
   return { turns, lagMs, cpuMs, heapBytes, arrayBufferBytes };
 }
 
-/** The root module has been evaluated, its top-level awaits too. */
-export function writeLoaded(into: Float64Array): void {
+/** See `thread.ts`. */
+export function writeInterruptible(into: Float64Array): void {
   into[figureCount] = 1;
 }
 
-export function isLoaded(from: Float64Array): boolean {
+export function isInterruptible(from: Float64Array): boolean {
   return from[figureCount] === 1;
 }

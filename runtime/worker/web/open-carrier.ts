@@ -14,6 +14,8 @@ import type {
 } from "./carrier.ts";
 import { openDeno } from "./carriers/deno-carrier.ts";
 import { openProcess } from "./carriers/process-carrier.ts";
+import { nestedOpener, refuseProcess } from "./nested.ts";
+import { currentRealm } from "./realm.ts";
 import { openThread } from "./thread-carrier.ts";
 
 const carriers: Readonly<Partial<Record<Isolation, OpenCarrier>>> = {
@@ -35,5 +37,8 @@ export function openCarrier(
       `Cannot start worker "${options.url}": there is no isolation "${isolation}", use one of ${Object.keys(carriers).join(", ")}`,
     );
   }
-  return open(options, listener);
+  const { nursery } = currentRealm();
+  if (nursery === undefined) return open(options, listener);
+  if (isolation !== "thread") return refuseProcess(isolation, options.url);
+  return nestedOpener(nursery)(options, listener);
 }

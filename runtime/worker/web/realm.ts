@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { MessagePort } from "node:worker_threads";
 import { allPermissions, isNoWider, type PermissionSet } from "../../../machines/permissions.ts";
 import type { Isolation } from "./carrier.ts";
 
@@ -42,6 +43,8 @@ export interface Realm {
   readonly location?: string;
   /** Of workers that name none. Default: `thread`. */
   readonly isolation?: Isolation;
+  /** Starts threads for this one, which is restricted and may not. */
+  readonly nursery?: MessagePort;
 }
 
 let realm: Realm = { permissions: holdPermissions(allPermissions), env: {} };

@@ -12,8 +12,10 @@ import { fileURLToPath } from "node:url";
 import {
   type PermissionSet,
   permissionNames,
+  permits,
   requirePermission,
 } from "../../../machines/permissions.ts";
+import { onlyReadable } from "../permissions/static-graph.ts";
 
 /** A module from the network that is larger is refused. */
 const maxRemoteBytes = 16 * 1_048_576;
@@ -44,9 +46,18 @@ export function rootOf(url: string, maker: PermissionSet): Promise<string> | und
   return undefined;
 }
 
+/** The text of a blob as a `data:` URL, for another thread, which does not know the blob. */
+export function blobAsData(url: string): Promise<string> | undefined {
+  if (new URL(url).protocol !== "blob:") return undefined;
+  const blob = resolveObjectURL(url);
+  const text = blob === undefined ? Promise.reject(notFound(url)) : blob.text();
+  const type = blob?.type === "" ? undefined : blob?.type;
+  return text.then((code) => `data:${type ?? "text/javascript"},${encodeURIComponent(code)}`);
+}
+
 async function rootOfFile(url: string, maker: PermissionSet): Promise<string> {
   requirePermission(maker, "read", fileURLToPath(url));
-  return isTypeScript(url) ? bundled(url) : url;
+  return isTypeScript(url) ? bundled(url, maker) : url;
 }
 
 /** @throws {NotCapable} When it imports statically what the maker may not load. */
@@ -59,6 +70,8 @@ async function rootOfText(code: string, type: string, maker: PermissionSet): Pro
 async function fetchModule(url: string, maker: PermissionSet): Promise<string> {
   requirePermission(maker, "import", hostOf(url));
   const response = await fetch(url, { signal: AbortSignal.timeout(fetchTimeoutMs) });
+  // After redirects.
+  requirePermission(maker, "import", hostOf(response.url));
   if (!response.ok) throw notFound(url);
   const bytes = await response.arrayBuffer();
   if (bytes.byteLength > maxRemoteBytes) {
@@ -102,9 +115,12 @@ async function strip(code: string): Promise<string> {
 }
 
 /** One module of a TypeScript root and all that it imports, where Node cannot strip types itself. */
-async function bundled(url: string): Promise<string> {
+async function bundled(url: string, maker: PermissionSet): Promise<string> {
   if (Reflect.get(process.features, "typescript")) return url;
   const { build } = await import("esbuild");
+  const plugins = isUnrestricted(maker)
+    ? []
+    : [onlyReadable((path) => permits(maker, "read", path))];
   const { outputFiles } = await build({
     entryPoints: [fileURLToPath(url)],
     bundle: true,
@@ -113,6 +129,7 @@ async function bundled(url: string): Promise<string> {
     format: "esm",
     target: "node20",
     logLevel: "silent",
+    plugins,
     define: { "import.meta.url": JSON.stringify(url) },
   });
   return `data:text/javascript,${encodeURIComponent(outputFiles[0]?.text ?? "")}`;

@@ -12,9 +12,10 @@ import type * as Guards from "../permissions/guards.ts";
 import { createDenoNamespace } from "./deno-namespace.ts";
 import { DeliveredMessage, defineHandler } from "./events.ts";
 import { faultOf } from "./fault.ts";
-import type { MessageFrame, ParentFrame, ScopeEndpoint } from "./frames.ts";
+import type { LoadFrame, MessageFrame, ScopeEndpoint } from "./frames.ts";
 import { defineErrorHandlers, defineGlobals, hide, hideLater } from "./globals.ts";
-import { installImportHooks } from "./import-hooks.ts";
+import { hooksAwait, installImportHooks } from "./import-hooks.ts";
+import type { NurseryFrame } from "./nursery-protocol.ts";
 import { enterRealm, holdPermissions } from "./realm.ts";
 import { bridgeErrors } from "./scope-errors.ts";
 import { portsOf, transferList } from "./transfer.ts";
@@ -23,31 +24,32 @@ import type * as WorkerModule from "./worker.ts";
 /** Compiled code, as all that runs in a thread; the modules are those that an import gives. */
 const require = createRequire(import.meta.url);
 
-type LoadFrame = Extract<ParentFrame, { type: "load" }>;
-
-/** Makes this thread or process a worker, which loads what the first `load` frame names. */
+/** Makes this thread or process a worker, which loads what the `load` frame names. */
 export function enterScope(endpoint: ScopeEndpoint): void {
   const inbox = createInbox();
   endpoint.listen(
     (frame) => {
       if (frame.type === "message") inbox.put(frame);
-      else if (frame.type === "exit") endpoint.exit(1);
-      else void load(frame, endpoint, inbox);
+      else endpoint.exit(1);
     },
     (error) => inbox.put({ error }),
   );
+  endpoint.onLoad((frame) => void load(frame, endpoint, inbox));
 }
 
 async function load(frame: LoadFrame, endpoint: ScopeEndpoint, inbox: Inbox): Promise<void> {
   const { root, location, name, permissions } = frame;
+  const { nursery } = endpoint;
   const holder = holdPermissions(permissions, (set) => {
     if (frame.shared) endpoint.send({ type: "narrowed", permissions: set });
     endpoint.broker?.postMessage({ type: "narrow", permissions: set } satisfies BrokerFrame);
+    nursery?.postMessage({ type: "narrowed", permissions: set } satisfies NurseryFrame);
   });
   const searchPath = process.env["PATH"];
   enterRealm({
     permissions: holder,
     env: { ...process.env },
+    ...(nursery === undefined ? {} : { nursery }),
     ...(searchPath === undefined ? {} : { searchPath }),
   });
   const close = (): never => endpoint.exit(0);
@@ -76,17 +78,18 @@ async function load(frame: LoadFrame, endpoint: ScopeEndpoint, inbox: Inbox): Pr
     defineHandler(globalThis, type, undefined, globalThis);
   }
   defineErrorHandlers();
-  const imports = installImportHooks(root, location, () => holder.current);
   let evaluating = false;
   const beginModule = announce(() => {
     evaluating = true;
-    imports.begin();
+    if (imports.begin().interruptible) endpoint.interruptible();
     // After the root has run up to its first await.
     setImmediate(inbox.open);
   });
+  const entry = wrap(beginModule, root);
+  const imports = installImportHooks({ entry, root, location }, () => holder.current);
   try {
-    await import(wrap(beginModule, root));
-    endpoint.loaded();
+    await import(entry);
+    endpoint.interruptible();
   } catch (error) {
     if (evaluating) errors.rejected(error);
     else errors.die(faultOf(error, "load"));
@@ -107,9 +110,13 @@ function announce(begin: () => void): string {
   return `data:text/javascript,${encodeURIComponent(`const s = ${symbol}, b = globalThis[s]; delete globalThis[s]; b();`)}`;
 }
 
-/** Imports are evaluated in order, so `before` runs in the same turn as `root`. */
+/**
+ * Imports are evaluated in order, so `before` runs in the same turn as `root`.
+ * The await at the end is for V8, see `thread.ts`.
+ */
 function wrap(before: string, root: string): string {
-  const code = `import ${JSON.stringify(before)}; import ${JSON.stringify(root)};`;
+  const end = hooksAwait ? "await undefined;" : "";
+  const code = `import ${JSON.stringify(before)}; import ${JSON.stringify(root)}; ${end}`;
   return `data:text/javascript,${encodeURIComponent(code)}`;
 }
 

@@ -1,7 +1,8 @@
 /**
  * Carries a worker in a thread of this process.
  *
- * Frames have a port of their own, which the worker's code cannot reach.
+ * Frames have a port of their own, which the worker's code cannot reach. A thread that is restricted
+ * may start no other: it gets a port to a nursery (`nursery.ts`) beside, which does it on request.
  *
  * @module
  */
@@ -9,62 +10,48 @@
 import {
   MessageChannel,
   type MessagePort,
-  Worker as NodeWorker,
   receiveMessageOnPort,
   type Transferable,
 } from "node:worker_threads";
 import { createDeferred } from "../../../machines/deferred.ts";
-import { openBroker } from "../permissions/broker-host.ts";
-import { brokerServices } from "../permissions/broker-services.ts";
 import { isEverything } from "../permissions/enforcement.ts";
 import { codeRootsOf, threadExecArgv } from "../permissions/exec-argv.ts";
-import { compiledUrl } from "../thread-url.ts";
 import type { Carrier, CarrierListener, CarrierOptions, WorkerFault } from "./carrier.ts";
 import { faultOf } from "./fault.ts";
 import type { ParentFrame, ScopeFrame } from "./frames.ts";
-import { isLoaded, meterBytes, readFigures } from "./meter.ts";
+import { meterBytes, readFigures } from "./meter.ts";
+import { newFamily, openNursery } from "./nursery.ts";
+import { type PrepareThread, prepareThread } from "./prepare-thread.ts";
+import { startThread, type Thread, type ThreadEnd, type ThreadSeed } from "./thread.ts";
 import { portsOf } from "./transfer.ts";
 
-/** For how long a thread that is to end may do so by itself, before it is interrupted. */
-const selfExitMs = 20;
-/**
- * The same while its root module is loading. Node 24.21 and 26.10 end the whole process (V8: "Check
- * failed") when a thread is interrupted in some top-level awaits. Measured with 300 threads whose
- * awaits blocked the loop: interrupted after 20 ms both did, after 250 ms neither; on a loaded machine
- * 22 did once after a second. Whoever blocks for longer than this is interrupted all the same.
- */
-const loadingExitMs = 5_000;
-
-/** `workerData` of a thread. */
-export interface ThreadSeed {
-  readonly frames: MessagePort;
-  readonly meter: SharedArrayBuffer;
-  /** Of a restricted worker: where it asks for what Node denies it. */
-  readonly broker?: MessagePort;
+/** @param prepare What nested workers need to start; where this process is restricted, another has to say. */
+export function openThread(
+  options: CarrierOptions,
+  listener: CarrierListener,
+  prepare: PrepareThread = prepareThread,
+): Carrier {
+  return carryFrames(listener, (seed, onEnd) => startHere(options, prepare, seed, onEnd));
 }
 
-export function openThread(options: CarrierOptions, listener: CarrierListener): Carrier {
+type Start = (seed: ThreadSeed, onEnd: ThreadEnd) => Thread | RemoteThread;
+
+/** A thread that another one has started for us: it is loaded there. */
+export type RemoteThread = Omit<Thread, "load" | "fail">;
+
+/** This side of the frames, however the thread is started. */
+export function carryFrames(listener: CarrierListener, start: Start): Carrier {
   const { port1, port2 } = new MessageChannel();
   const meter = new SharedArrayBuffer(meterBytes);
-  const capabilities = isEverything(options.permissions) ? undefined : new MessageChannel();
-  const worker = startThread(options, {
-    frames: port2,
-    meter,
-    ...(capabilities === undefined ? {} : { broker: capabilities.port2 }),
-  });
-  const broker =
-    capabilities && openBroker(capabilities.port1, options.permissions, brokerServices);
   const figures = new Float64Array(meter);
-  const { threadId } = worker;
   const gone = createDeferred<void>();
-  const life = watchLife(worker, port1, listener, () => {
-    broker?.close();
-    gone.resolve();
-  });
-  send(port1, options, life.fail);
+  const told = tellFrames(port1, listener, gone.resolve);
+  const thread = start({ frames: port2, meter }, told.ended);
   return {
     isolation: "thread",
-    id: threadId,
+    get id() {
+      return thread.id;
+    },
     figures: () => readFigures(figures),
     post: (data, transfer) => {
       const ports = portsOf(transfer);
@@ -76,80 +63,55 @@ export function openThread(options: CarrierOptions, listener: CarrierListener): 
       port1.postMessage(frame, transfer as Transferable[]);
     },
     terminate: () => {
-      life.silence();
+      told.silence();
       port1.postMessage({ type: "exit" } satisfies ParentFrame);
-      const patienceMs = isLoaded(figures) ? selfExitMs : loadingExitMs;
-      const timer = setTimeout(() => void worker.terminate(), patienceMs);
-      void gone.promise.then(() => clearTimeout(timer));
+      thread.endSoon();
       return gone.promise;
     },
-    ref: () => worker.ref(),
-    unref: () => worker.unref(),
+    ref: () => thread.ref(),
+    unref: () => thread.unref(),
   };
 }
 
-function startThread(
-  { url, name, permissions, env, heapLimitMb, execArgv, print }: CarrierOptions,
-  seed: ThreadSeed,
-): NodeWorker {
-  const entry = new URL(
-    import.meta.url.endsWith(".ts") ? "./thread-boot.ts" : "./thread-boot.js",
-    import.meta.url,
-  );
-  const worker = new NodeWorker(new URL(compiledUrl(entry)), {
-    name,
-    env: { ...env },
-    // Never those of the parent: a test runner's hooks, say, are none of the worker's.
-    execArgv: [...(execArgv ?? threadExecArgv(permissions, codeRootsOf(url, permissions)))],
-    workerData: seed,
-    transferList: [seed.frames, ...(seed.broker === undefined ? [] : [seed.broker])],
-    ...(heapLimitMb === undefined
-      ? {}
-      : { resourceLimits: { maxOldGenerationSizeMb: heapLimitMb } }),
-    ...(print === undefined ? {} : { stdout: true, stderr: true }),
-  });
-  if (print !== undefined) {
-    for (const stream of ["stdout", "stderr"] as const) {
-      worker[stream].setEncoding("utf8").on("data", (text: string) => print(text, stream));
-    }
-  }
-  return worker;
-}
-
-/** Tells the worker what to load, as soon as that is known. */
-function send(
-  port: MessagePort,
+function startHere(
   options: CarrierOptions,
-  fail: (fault: WorkerFault) => void,
-): void {
-  const { url, name, permissions, shared = false } = options;
-  const load = (root: string): void => {
-    port.postMessage({
-      type: "load",
-      root,
-      location: url,
-      name,
-      permissions,
-      shared,
-    } satisfies ParentFrame);
+  prepare: PrepareThread,
+  seed: ThreadSeed,
+  onEnd: ThreadEnd,
+): Thread {
+  const { url, name, permissions, env, heapLimitMb, print, shared = false } = options;
+  const code = options.code ?? codeRootsOf(url, permissions);
+  const execArgv = options.execArgv ?? threadExecArgv(permissions, code);
+  const limits = {
+    ...(heapLimitMb === undefined ? {} : { heapLimitMb }),
+    ...(print === undefined ? {} : { print }),
   };
+  const nursery = isEverything(permissions)
+    ? undefined
+    : openNursery({ permissions, code, prepare, family: newFamily(), depth: 1, ...limits });
+  const whole = nursery === undefined ? seed : { ...seed, nursery: nursery.port };
+  const thread = startThread(
+    { name, permissions, env, execArgv, ...limits },
+    whole,
+    (exitCode, fault) => {
+      nursery?.close();
+      onEnd(exitCode, fault);
+    },
+  );
+  const load = (root: string): void =>
+    thread.load({ type: "load", root, location: url, name, permissions, shared });
   if (options.root === undefined) load(url);
-  else options.root.then(load, (error: unknown) => fail(faultOf(error, "load")));
+  else options.root.then(load, (error: unknown) => thread.fail(faultOf(error, "load")));
+  return thread;
 }
 
-interface Life {
-  /** Ends a worker that cannot begin. */
-  fail(fault: WorkerFault): void;
+interface Told {
+  readonly ended: ThreadEnd;
   /** From now on only `exit` is told. */
   silence(): void;
 }
 
-function watchLife(
-  worker: NodeWorker,
-  port: MessagePort,
-  listener: CarrierListener,
-  onGone: () => void,
-): Life {
+function tellFrames(port: MessagePort, listener: CarrierListener, onGone: () => void): Told {
   let silent = false;
   let ended = false;
   let fault: WorkerFault | undefined;
@@ -159,35 +121,29 @@ function watchLife(
     else if (frame.type === "narrowed") listener.narrowed?.(frame.permissions);
     else if (frame.type === "fault") fault ??= frame.fault;
   };
-  const onMessage = (frame: ScopeFrame): void => {
+  port.on("message", (frame: ScopeFrame) => {
     // Once the thread is gone, what is left is read by `drain`.
     if (!ended) receive(frame);
-  };
-  port.on("message", onMessage);
+  });
   port.on("messageerror", (error) => {
     if (!silent) listener.messageerror(error);
   });
   // The thread keeps the process alive, not its port.
   port.unref();
-  worker.on("error", (error: unknown) => {
-    fault ??= faultOf(error, isOutOfMemory(error) ? "out-of-memory" : "uncaught");
-  });
-  worker.on("exit", (code) => {
-    ended = true;
-    void drain(port, receive).then(() => {
-      port.close();
-      if (fault !== undefined && !silent) listener.fault(fault);
-      onGone();
-      listener.exit(code);
-    });
-  });
   return {
-    fail: (reason) => {
-      fault ??= reason;
-      void worker.terminate();
-    },
     silence: () => {
       silent = true;
+    },
+    ended: (code, reason) => {
+      if (ended) return;
+      ended = true;
+      void drain(port, receive).then(() => {
+        port.close();
+        const last = reason?.kind === "load" ? reason : (fault ?? reason);
+        if (last !== undefined && !silent) listener.fault(last);
+        onGone();
+        listener.exit(code);
+      });
     },
   };
 }
@@ -200,8 +156,4 @@ async function drain(port: MessagePort, receive: (frame: ScopeFrame) => void): P
     receive(received.message);
     await Promise.resolve();
   }
-}
-
-function isOutOfMemory(error: unknown): boolean {
-  return (error as { code?: unknown } | null)?.code === "ERR_WORKER_OUT_OF_MEMORY";
 }

@@ -16,7 +16,7 @@ import { DeliveredMessage, defineHandler, WorkerErrorEvent } from "./events.ts";
 import { itemContext } from "./item-context.ts";
 import { openCarrier } from "./open-carrier.ts";
 import { currentRealm } from "./realm.ts";
-import { rootOf } from "./root.ts";
+import { blobAsData, rootOf } from "./root.ts";
 import { resolveSpecifier } from "./specifier.ts";
 import { transferList } from "./transfer.ts";
 
@@ -83,7 +83,11 @@ export class Worker extends EventTarget {
       itemContext(),
     );
     const shared = permissions === realm.permissions.current;
-    const root = rootOf(url, spectra.parentPermissions ?? realm.permissions.current);
+    const root =
+      realm.nursery === undefined
+        ? rootOf(url, spectra.parentPermissions ?? realm.permissions.current)
+        : // Who starts it looks at it.
+          blobAsData(url);
     const { heapLimitMb, print } = spectra;
     this.#permissions = permissions;
     this.#carrier = openCarrier(
@@ -129,7 +133,7 @@ export class Worker extends EventTarget {
     void this.#carrier.terminate();
   }
 
-  /** Thread id, or process id. */
+  /** Thread id, or process id; 0 until it is known, for a worker of a restricted thread. */
   get id(): number {
     return this.#carrier.id;
   }

@@ -27,6 +27,10 @@ export const frameKinds = {
   narrowed: 9,
   /** Last, from the worker's process: the exit code (i32). */
   exit: 8,
+  /** From the worker's process: what a nested worker needs, `PrepareCall`. */
+  prepare: 10,
+  /** To the worker's process: the answer, `PrepareAnswer`. */
+  prepared: 11,
 } as const;
 
 export type FrameKind = (typeof frameKinds)[keyof typeof frameKinds];

@@ -4,14 +4,14 @@
  * @module
  */
 
-import { AgentError } from "../../../../machines/error-code.ts";
+import { AgentError, toErrorRecord } from "../../../../machines/error-code.ts";
 import type { PermissionSet } from "../../../../machines/permissions.ts";
 import type { Carrier, CarrierListener, CarrierOptions, LoopFigures } from "../carrier.ts";
 import { faultOf } from "../fault.ts";
 import { createFrameSender } from "./frame-sender.ts";
 import { encodeFrame, type Frame, frameKinds, frameReader, numberAt } from "./frames.ts";
 import { type HostProgram, startHost } from "./host-process.ts";
-import type { HostBoot } from "./host-protocol.ts";
+import type { HostBoot, PrepareAnswer, PrepareCall } from "./host-protocol.ts";
 import { createPortBridge } from "./port-bridge.ts";
 import {
   decodePlain,
@@ -44,6 +44,9 @@ export function openHost(
   });
   let figures: LoopFigures = { turns: 0, lagMs: 0, cpuMs: 0, heapBytes: 0, arrayBufferBytes: 0 };
 
+  const answer = (told: PrepareAnswer): void => {
+    if (!host.hasEnded()) sender.send(encodeFrame(frameKinds.prepared, 0, encodePlain(told)));
+  };
   const receive = (frame: Frame): void => {
     const { kind, port, payload } = frame;
     if (kind === frameKinds.figures) figures = figuresFrom(payload);
@@ -59,7 +62,8 @@ export function openHost(
       host.tell(() => listener.messageerror(new Error(String(decodePlain(payload)))));
     } else if (kind === frameKinds.narrowed) {
       host.tell(() => listener.narrowed?.(decodePlain(payload) as PermissionSet));
-    } else host.told(frame);
+    } else if (kind === frameKinds.prepare) void answerPrepare(program, payload, answer);
+    else host.told(frame);
   };
   const turns = takeTurns(receive, (error) => {
     // Code in the worker wrote to the channel: nothing that comes from it can be trusted any more.
@@ -109,7 +113,17 @@ export function openHost(
 
 function boot(
   { deno }: HostProgram,
-  { url, root, name, permissions, shared = false, env, heapLimitMb, execArgv }: CarrierOptions,
+  {
+    url,
+    root,
+    name,
+    permissions,
+    shared = false,
+    env,
+    heapLimitMb,
+    execArgv,
+    code,
+  }: CarrierOptions,
   send: (payload: Buffer) => void,
   fail: (error: unknown) => void,
 ): void {
@@ -124,11 +138,26 @@ function boot(
         ...(rootUrl === undefined ? {} : { root: rootUrl }),
         ...(heapLimitMb === undefined ? {} : { heapLimitMb }),
         ...(execArgv === undefined ? {} : { execArgv }),
+        ...(code === undefined ? {} : { code }),
         ...(deno === undefined ? {} : { deno }),
       } satisfies HostBoot),
     );
   if (root === undefined) sendWith();
   else root.then(sendWith, fail);
+}
+
+async function answerPrepare(
+  { prepare }: HostProgram,
+  payload: Buffer,
+  answer: (told: PrepareAnswer) => void,
+): Promise<void> {
+  const { id, wish } = decodePlain(payload) as PrepareCall;
+  try {
+    if (prepare === undefined) throw new Error("Cannot prepare a thread for this kind of process");
+    answer({ id, thread: await prepare(wish) });
+  } catch (error) {
+    answer({ id, error: toErrorRecord(error) });
+  }
 }
 
 function figuresFrom(payload: Buffer): LoopFigures {

@@ -8,6 +8,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import type { Socket } from "node:net";
 import { createDeferred } from "../../../../machines/deferred.ts";
 import type { CarrierListener, CarrierOptions, Isolation, WorkerFault } from "../carrier.ts";
+import type { PrepareThread } from "../prepare-thread.ts";
 import { type Frame, frameKinds, numberAt } from "./frames.ts";
 import { channelFd, type DenoBoot } from "./host-protocol.ts";
 import { deathFault, exitCodeOf } from "./process-death.ts";
@@ -25,6 +26,8 @@ export interface HostProgram {
   readonly env: Readonly<Record<string, string>>;
   readonly cwd: string;
   readonly deno?: DenoBoot;
+  /** Says what a nested worker in it needs. */
+  readonly prepare?: PrepareThread;
   /** Called once, when the process is gone. */
   onGone?(): void;
 }

@@ -4,7 +4,9 @@
  * @module
  */
 
+import type { ErrorRecord } from "../../../../machines/error-code.ts";
 import type { PermissionSet } from "../../../../machines/permissions.ts";
+import type { PreparedThread, ThreadWish } from "../prepare-thread.ts";
 import type { DenoPermissions } from "./deno-flags.ts";
 
 /** The one channel: a socket pair. Nothing else of the parent's handles is inherited. */
@@ -30,8 +32,21 @@ export interface HostBoot {
   readonly heapLimitMb?: number;
   /** Only for Node: flags of the worker's thread. */
   readonly execArgv?: readonly string[];
+  /** Only for Node: files and folders that its code is loaded from. */
+  readonly code?: readonly string[];
   readonly deno?: DenoBoot;
 }
+
+/** A restricted process cannot find out by itself what a thread of it needs. */
+export interface PrepareCall {
+  /** Random, so that no code in the process can have prepared an answer. */
+  readonly id: string;
+  readonly wish: ThreadWish;
+}
+
+export type PrepareAnswer =
+  | { readonly id: string; readonly thread: PreparedThread }
+  | { readonly id: string; readonly error: ErrorRecord };
 
 /**
  * Bytes of values that may be on their way to a worker whose loop has not turned since. What is

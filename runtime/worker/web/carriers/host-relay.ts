@@ -10,10 +10,18 @@
 
 import type { Buffer } from "node:buffer";
 import { Socket } from "node:net";
+import { createDeferred, type Deferred } from "../../../../machines/deferred.ts";
 import type { PermissionSet } from "../../../../machines/permissions.ts";
 import type { LoopFigures, WorkerFault } from "../carrier.ts";
+import type { PreparedThread, PrepareThread, ThreadWish } from "../prepare-thread.ts";
 import { encodeFrame, encodeNumbers, type Frame, frameKinds, frameReader } from "./frames.ts";
-import { channelFd, type HostBoot, maximumBacklogBytes } from "./host-protocol.ts";
+import {
+  channelFd,
+  type HostBoot,
+  maximumBacklogBytes,
+  type PrepareAnswer,
+  type PrepareCall,
+} from "./host-protocol.ts";
 import { createPortBridge } from "./port-bridge.ts";
 import { decodePlain, decodeValue, encodePlain, encodeValue, type PortedValue } from "./values.ts";
 
@@ -34,7 +42,8 @@ export interface InnerListener {
 }
 
 export interface HostPlatform {
-  open(boot: HostBoot, listener: InnerListener): InnerWorker;
+  /** @param prepare Asks the parent what a thread for the worker needs. */
+  open(boot: HostBoot, listener: InnerListener, prepare: PrepareThread): InnerWorker;
   /** Ends this process and what it has started, at once. */
   end(code: number): void;
   /** See `PortBridgeOptions.closeMark`. */
@@ -91,11 +100,14 @@ export function serveHost({ open, end, closeMarkOf }: HostPlatform): void {
     exit: finish,
   };
 
+  const calls = prepareCalls((call) => send(encodeFrame(frameKinds.prepare, 0, encodePlain(call))));
   const receive = ({ kind, port, payload }: Frame): void => {
     if (kind === frameKinds.boot) {
       const boot = decodePlain(payload) as HostBoot;
       closeMark = closeMarkOf?.(boot);
-      inner = open(boot, listener);
+      inner = open(boot, listener, calls.prepare);
+    } else if (kind === frameKinds.prepared) {
+      calls.answered(decodePlain(payload) as PrepareAnswer);
     } else if (kind === frameKinds.message) {
       consumption.delivered(payload.length);
       if (port !== 0) return bridge.receive(port, payload);
@@ -144,6 +156,26 @@ function watchConsumption(tell: (bytes: number) => void) {
       if (beforeLast > 0) tell(beforeLast);
       beforeLast = sinceLast;
       sinceLast = 0;
+    },
+  };
+}
+
+/** At most as many are open as nested workers may live. */
+function prepareCalls(send: (call: PrepareCall) => void) {
+  const open = new Map<string, Deferred<PreparedThread>>();
+  return {
+    prepare: (wish: ThreadWish): Promise<PreparedThread> => {
+      const id = crypto.randomUUID();
+      const answer = createDeferred<PreparedThread>();
+      open.set(id, answer);
+      send({ id, wish });
+      return answer.promise;
+    },
+    answered: (answer: PrepareAnswer): void => {
+      const call = open.get(answer.id);
+      open.delete(answer.id);
+      if ("thread" in answer) call?.resolve(answer.thread);
+      else call?.reject(Object.assign(new Error(answer.error.message), answer.error));
     },
   };
 }

@@ -8,10 +8,13 @@
  */
 
 import { fileURLToPath } from "node:url";
-import type { PermissionSet } from "../../../../machines/permissions.ts";
+import { claimedPermissions } from "../../../../machines/claimed-permissions.ts";
+import { isWithin } from "../../../../machines/permission-item.ts";
+import { type PermissionSet, permits } from "../../../../machines/permissions.ts";
 import { codeRootsOf, processExecArgv, threadExecArgv } from "../../permissions/exec-argv.ts";
 import { compiledUrl } from "../../thread-url.ts";
 import type { OpenCarrier } from "../carrier.ts";
+import { type PreparedThread, prepareThread, type ThreadWish } from "../prepare-thread.ts";
 import { openHost } from "./host-carrier.ts";
 import { emptyFolder } from "./own-folders.ts";
 
@@ -30,10 +33,30 @@ export const openProcess: OpenCarrier = (options, listener) => {
     args: [...modelFlags(permissions, codeRoots), ...heapFlag(heapLimitMb), entry],
     env,
     cwd: emptyFolder(),
+    prepare: (wish: ThreadWish) => prepareWithin(permissions, codeRoots, wish),
   } as const;
   const execArgv = threadExecArgv(permissions, codeRoots);
-  return openHost(program, { ...options, execArgv }, listener);
+  return openHost(program, { ...options, execArgv, code: codeRoots }, listener);
 };
+
+/** The process's own loop tells whose wish it is; whatever it tells, no thread gets more than the process. */
+function prepareWithin(
+  holder: PermissionSet,
+  codeRoots: readonly string[],
+  { root, permissions, maker }: ThreadWish,
+): Promise<PreparedThread> {
+  const makerSet = claimedPermissions(holder, maker.permissions);
+  return prepareThread({
+    root,
+    permissions: claimedPermissions(makerSet, permissions),
+    maker: {
+      permissions: makerSet,
+      code: maker.code.filter(
+        (path) => codeRoots.some((own) => isWithin(own, path)) || permits(holder, "read", path),
+      ),
+    },
+  });
+}
 
 function modelFlags(permissions: PermissionSet, codeRoots: readonly string[]): readonly string[] {
   const flags = processExecArgv(permissions, codeRoots);

@@ -9,7 +9,7 @@ import { openThread } from "../thread-carrier.ts";
 import { serveHost } from "./host-relay.ts";
 
 serveHost({
-  open: ({ root, ...options }, listener) => {
+  open: ({ root, ...options }, listener, prepare) => {
     const thread = openThread(
       { ...options, ...(root === undefined ? {} : { root: Promise.resolve(root) }) },
       {
@@ -20,6 +20,7 @@ serveHost({
         fault: listener.fault,
         exit: listener.exit,
       },
+      prepare,
     );
     return {
       post: ({ data, ports }) => thread.post(data, ports as unknown as Transferable[]),

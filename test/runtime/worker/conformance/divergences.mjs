@@ -29,11 +29,6 @@ export const divergences = [
     why: "`import.meta.main` needs a hook for modules in the thread itself: Node 22.15.",
   },
   {
-    row: 90,
-    on: ["thread", "process"],
-    why: "A restricted thread may not start threads: Node's `--allow-worker` would undo all its other limits. What it may never get is refused as in Deno.",
-  },
-  {
     row: 95,
     on: ["thread", "process", "deno"],
     why: "Our permissions are not unstable, so there is no flag to ask for.",
@@ -45,7 +40,7 @@ export const divergences = [
   },
   { row: 99, on: ["thread", "process"], until: 21, why: hooks },
   { row: 101, on: ["thread", "process"], until: 21, why: hooks },
-  ...[36, 37, 38, 39, 68, 73].map((row) => ({
+  ...[36, 37, 38, 39].map((row) => ({
     row,
     on: ["process", "deno"],
     why: otherProcess,

@@ -182,9 +182,10 @@ export function createTools({ runtime, isolation, preludeUrl, environment, waitL
     ];
   }
 
-  /** Serves modules by path on the loopback; resolves to `http://127.0.0.1:port`. */
-  async function serve(modules) {
+  /** Serves modules by path on the loopback, and tells each path; resolves to `http://127.0.0.1:port`. */
+  async function serve(modules, onRequest = () => undefined) {
     const server = createServer((request, response) => {
+      onRequest(request.url);
       const text = modules[request.url];
       response.writeHead(text === undefined ? 404 : 200, { "content-type": "text/javascript" });
       response.end(text ?? "");

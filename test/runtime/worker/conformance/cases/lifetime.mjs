@@ -73,27 +73,29 @@ export const lifetimeCases = [
     68,
     "closing or terminating a worker ends its children",
     async (t) => {
-      const channel = new BroadcastChannel("children");
-      const beats = [];
+      let beats = [];
       let onBeat = () => undefined;
-      channel.onmessage = (e) => {
-        beats.push(e.data);
+      // Over the network, since that reaches out of any worker.
+      const base = await t.serve({}, (path) => {
+        beats.push(path);
         onBeat();
-      };
+      });
       for (const way of ["close", "terminate"]) {
-        const inner = `const c = new BroadcastChannel("children"); setInterval(() => c.postMessage("${way}"), 5)`;
+        const path = `/${way}`;
+        const inner = `for (;;) await (await fetch(${JSON.stringify(base + path)})).text()`;
         const { worker } = t.start(`${child(inner)}; onmessage = () => close()`);
         await new Promise((resolve) => {
-          onBeat = () => beats.includes(way) && resolve();
+          onBeat = () => beats.includes(path) && resolve();
         });
         if (way === "close") worker.postMessage(0);
         else worker.terminate();
+        // What it has sent before its end arrives meanwhile.
         await t.fence();
-        beats.length = 0;
         await t.fence();
-        equal(beats.length, 0, `beats after ${way}`);
+        beats = [];
+        await t.fence();
+        equal(beats, [], `beats after ${way}`);
       }
-      channel.close();
     },
   ],
   [
@@ -154,14 +156,20 @@ export const lifetimeCases = [
     73,
     "terminate() ends a worker that spins",
     async (t) => {
-      // The beat of a spinning loop is in shared memory; it must stop.
-      const main = `const beat = new Int32Array(new SharedArrayBuffer(4));
-        const w = ${child("onmessage = ({ data }) => { postMessage(0); for (;;) Atomics.add(data, 0, 1); }")};
+      // A spinning loop counts in a file, which can be seen from outside of any worker; it must stop.
+      const { path } = t.file("count", "0");
+      const spin = `import { writeFileSync } from "node:fs"; let n = 0;
+        onmessage = () => { postMessage(0); for (;;) { n += 1; if (n % 1_000_000 === 0) writeFileSync(${JSON.stringify(path)}, String(n)); } }`;
+      const main = `import { readFileSync } from "node:fs";
+        const count = () => readFileSync(${JSON.stringify(path)}, "utf8");
+        const pause = () => new Promise((resolve) => setTimeout(resolve, 20));
+        const w = ${child(spin)};
         w.onmessage = async () => {
+          while (count() === "0") await pause();
           w.terminate();
-          for (let round = 0, still = 0, last = -1; round < 250; round++) {
-            await new Promise((resolve) => setTimeout(resolve, 20));
-            const seen = Atomics.load(beat, 0);
+          for (let round = 0, still = 0, last = ""; round < 250; round++) {
+            await pause();
+            const seen = count();
             // On a busy machine a thread may rest for a while.
             still = seen === last ? still + 1 : 0;
             last = seen;
@@ -169,7 +177,7 @@ export const lifetimeCases = [
           }
           console.log("spins on"); process.exit(0);
         };
-        w.postMessage(beat);`;
+        w.postMessage(0);`;
       equal((await t.program(main)).lines, ["stopped"]);
     },
   ],

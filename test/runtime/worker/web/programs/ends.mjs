@@ -16,6 +16,8 @@ const lanes = 4;
 /** Long enough to end some after they are loaded. */
 const longestLifeMs = 150;
 
+const dataUrl = (code) => `data:text/javascript,${encodeURIComponent(code)}`;
+
 const programs = [
   "",
   "await new Promise(() => {})",
@@ -33,7 +35,14 @@ const programs = [
   "const tell = () => { postMessage(1); setImmediate(tell); }; tell()",
   "for (;;) await import('data:text/javascript,await 1; export default ' + Math.random())",
   "Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)",
-].map((code) => `data:text/javascript,${encodeURIComponent(`postMessage("begun"); ${code}`)}`);
+]
+  .map((code) => `postMessage("begun"); ${code}`)
+  .concat(
+    // A module without an await that runs after an import's await: V8 ends the process where it is interrupted.
+    `import ${JSON.stringify(dataUrl("await 1"))}; postMessage("begun"); for (;;);`,
+    `import ${JSON.stringify(dataUrl("for (let i = 0; i < 20_000; i += 1) await i"))}; postMessage("begun")`,
+  )
+  .map(dataUrl);
 
 let left = Number(rounds);
 let ended = 0;
