@@ -146,6 +146,8 @@ export interface AgentCall {
    * over the bus, where the agent counts by input.
    */
   readonly deaths?: number;
+  /** Calls the action's `compensate` instead of its `run`. */
+  readonly undo?: boolean;
 }
 
 export interface AgentCallHooks {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { and, asc, eq, inArray, sql } from "drizzle-orm";
+import { and, asc, eq, sql } from "drizzle-orm";
 import type { Json } from "../machines/error-code.ts";
 import type { Database } from "./database.ts";
 import { toJsonb } from "./jsonb.ts";
@@ -20,6 +20,21 @@ export interface AttemptRow {
   readonly runStatus: string;
   readonly input: Json;
   readonly definitionHash: string;
+  /** Key of the task in its definition. */
+  readonly plan: string;
+  readonly iteration: number;
+  readonly index: number | null;
+  readonly item: Json;
+}
+
+/** The output of a finished task, or of one instance of a group. */
+export interface OutputRow {
+  readonly plan: string;
+  readonly iteration: number;
+  readonly index: number | null;
+  readonly output: Json;
+  /** Of the whole of a group: how many instances it had. */
+  readonly size: number | null;
 }
 
 export interface AttemptKey {
@@ -43,8 +58,8 @@ export interface AttemptRepo {
    */
   claim(key: AttemptKey, incarnation: string): Promise<boolean>;
   definition(hash: string): Promise<Json | undefined>;
-  /** Outputs of finished tasks by key; a key that is missing here has none. */
-  outputs(workflowId: string, keys: readonly string[]): Promise<ReadonlyMap<string, Json>>;
+  /** Outputs of all finished instances of the definition's tasks; one that is missing here has none. */
+  outputs(workflowId: string, plans: readonly string[]): Promise<readonly OutputRow[]>;
   /** Times of all tasks of the run, in the order in which they began; `attempt` is the newest. */
   times(workflowId: string): Promise<readonly TaskTimeRow[]>;
   /** False when the attempt is no longer the current one: then nothing was written. */
@@ -66,13 +81,21 @@ export function createAttemptRepo(db: Database): AttemptRepo {
           runStatus: workflows.status,
           input: workflows.input,
           definitionHash: workflows.definitionHash,
+          key: tasks.key,
+          plan: tasks.plan,
+          extras: tasks.extras,
         })
         .from(tasks)
         .innerJoin(workflows, eq(workflows.id, tasks.workflowId))
         .where(and(eq(tasks.workflowId, workflowId), eq(tasks.key, taskKey)));
       if (row === undefined) return undefined;
+      const extras = row.extras as Partial<Pick<AttemptRow, "iteration" | "index" | "item">>;
       return {
         ...row,
+        plan: row.plan ?? row.key,
+        iteration: extras.iteration ?? 1,
+        index: extras.index ?? null,
+        item: extras.item ?? null,
         input: row.input as Json,
         checkpoint: (row.checkpoint as Json | null) ?? undefined,
       };
@@ -81,7 +104,7 @@ export function createAttemptRepo(db: Database): AttemptRepo {
       const rows = await db.execute(sql`
         update spectra.tasks set node = ${incarnation}
         where workflow_id = ${workflowId} and key = ${taskKey} and attempt = ${attempt}
-          and status = 'dispatched'
+          and status in ('dispatched', 'compensating')
           and (node is null or node = ${incarnation} or not exists (
             select 1 from spectra.nodes n where n.incarnation = node and n.expires_at > now()))
         returning 1`);
@@ -94,19 +117,21 @@ export function createAttemptRepo(db: Database): AttemptRepo {
         .where(eq(definitions.hash, hash));
       return row?.body as Json | undefined;
     },
-    outputs: async (workflowId, keys) => {
-      if (keys.length === 0) return new Map();
-      const rows = await db
-        .select({ key: tasks.key, output: tasks.output })
-        .from(tasks)
-        .where(
-          and(
-            eq(tasks.workflowId, workflowId),
-            inArray(tasks.key, [...keys]),
-            eq(tasks.status, "succeeded"),
-          ),
-        );
-      return new Map(rows.map(({ key, output }) => [key, (output ?? null) as Json]));
+    outputs: async (workflowId, plans) => {
+      if (plans.length === 0) return [];
+      return await db.execute<{
+        plan: string;
+        iteration: number;
+        index: number | null;
+        output: Json;
+        size: number | null;
+      }>(sql`
+        select coalesce(plan, key) as plan, coalesce((extras->>'iteration')::int, 1) as iteration,
+          (extras->>'index')::int as index, output, (extras->>'admitted')::int as size
+        from spectra.tasks
+        where workflow_id = ${workflowId} and status = 'succeeded' and coalesce(plan, key) in (
+          select jsonb_array_elements_text(${JSON.stringify(plans)}::jsonb))
+        order by position`);
     },
     times: (workflowId) =>
       db
@@ -123,7 +148,7 @@ export function createAttemptRepo(db: Database): AttemptRepo {
       const rows = await db.execute(sql`
         update spectra.tasks set checkpoint = ${toJsonb(data)}::jsonb
         where workflow_id = ${workflowId} and key = ${taskKey} and attempt = ${attempt}
-          and status in ('dispatched', 'running') returning 1`);
+          and status in ('dispatched', 'running', 'compensating') returning 1`);
       return rows.length > 0;
     },
     stale: async (keys) => {
@@ -132,7 +157,7 @@ export function createAttemptRepo(db: Database): AttemptRepo {
         from jsonb_to_recordset(${JSON.stringify(keys)}::jsonb)
           as x("workflowId" text, "taskKey" text, attempt int)
         left join spectra.tasks t on t.workflow_id = x."workflowId" and t.key = x."taskKey"
-        where t.key is null or t.attempt <> x.attempt or t.status not in ('dispatched', 'running')`);
+        where t.key is null or t.attempt <> x.attempt or t.status not in ('dispatched', 'running', 'compensating')`);
       return rows;
     },
   };

@@ -6,9 +6,16 @@
 
 import { and, asc, eq, inArray, type SQL, sql } from "drizzle-orm";
 import type { Json } from "../machines/error-code.ts";
-import type { RunState, TaskState } from "../machines/run-turn.ts";
+import {
+  blockedTask,
+  type RunFields,
+  type RunState,
+  type RunTimer,
+  type TaskState,
+} from "../machines/run/state.ts";
 import type { Database } from "./database.ts";
-import { definitions, mailbox, tasks, workflows } from "./schema/workflows.ts";
+import { toJsonb } from "./jsonb.ts";
+import { definitions, mailbox, tasks, timers, workflows } from "./schema/workflows.ts";
 
 export interface NewRun {
   readonly run: RunState;
@@ -18,6 +25,13 @@ export interface NewRun {
   readonly definition: Json;
   readonly input: Json;
   readonly idempotencyKey: string | null;
+  readonly attributes?: Readonly<Record<string, Json>>;
+  readonly tenant?: string;
+  readonly rootId?: string;
+  readonly forkedFrom?: { readonly id: string; readonly seq: number };
+  readonly scheduleId?: string;
+  /** Agent and action by key of the definition's task; tasks that are none of an agent are missing. */
+  readonly actions: ReadonlyMap<string, { readonly agent: string; readonly action: string }>;
   /** Incarnation of the node that will own the run from the start. */
   readonly owner: string;
   readonly startEvent: Json;
@@ -25,13 +39,14 @@ export interface NewRun {
 
 /** A run as its owner loads it. */
 export interface LoadedRun {
-  readonly run: RunState;
+  /** Without what is derived from its plan. */
+  readonly run: Omit<RunState, "counts" | "inFlight" | "outputs">;
   readonly workflow: string;
   readonly title: string;
   readonly definitionHash: string;
   readonly definition: Json;
-  readonly input: Json;
   readonly epoch: number;
+  readonly tenant: string;
   readonly createdAtMs: number;
 }
 
@@ -42,8 +57,12 @@ export interface RunRepo {
   claim(incarnation: string, limit: number): Promise<readonly string[]>;
   /** Loads runs owned by `incarnation`. */
   load(incarnation: string, ids: readonly string[]): Promise<readonly LoadedRun[]>;
+  /** Outputs of the tasks that a run's plan observes, by key; instances of groups included. */
+  outputs(id: string, plans: readonly string[]): Promise<ReadonlyMap<string, Json>>;
   /** Open runs that `incarnation` owns. */
   openIds(incarnation: string): Promise<readonly string[]>;
+  /** The topmost run of the tree that a run belongs to. */
+  rootOf(id: string): Promise<string | undefined>;
   /** Who owns the run now, or undefined when there is no such run. */
   owner(id: string): Promise<{ readonly owner: string | null } | undefined>;
   /** Makes a finished run claimable again (for an operator's retry) unless it is owned. */
@@ -58,6 +77,13 @@ export function createRunRepo(db: Database): RunRepo {
     insert: (run) => insert(db, run),
     claim: (incarnation, limit) => claim(db, incarnation, limit),
     load: (incarnation, ids) => load(db, incarnation, ids),
+    outputs: async (id, plans) => {
+      if (plans.length === 0) return new Map();
+      const rows = await db.execute<{ key: string; output: Json }>(sql`
+        select key, output from spectra.tasks where workflow_id = ${id} and status = 'succeeded'
+          and coalesce(plan, key) in (select jsonb_array_elements_text(${JSON.stringify(plans)}::jsonb))`);
+      return new Map(rows.map(({ key, output }) => [key, output]));
+    },
     openIds: async (incarnation) => {
       const rows = await db
         .select({ id: workflows.id })
@@ -69,6 +95,13 @@ export function createRunRepo(db: Database): RunRepo {
           ),
         );
       return rows.map(({ id }) => id);
+    },
+    rootOf: async (id) => {
+      const [row] = await db
+        .select({ rootId: workflows.rootId })
+        .from(workflows)
+        .where(eq(workflows.id, id));
+      return row?.rootId ?? undefined;
     },
     owner: async (id) => {
       const [row] = await db
@@ -106,6 +139,15 @@ async function insert(db: Database, run: NewRun): Promise<{ id: string; created:
         owner: run.owner,
         epoch: 1,
         idempotencyKey: run.idempotencyKey,
+        attributes: run.attributes ?? {},
+        tenant: run.tenant ?? "",
+        extras: runExtras(run.run),
+        parentId: run.run.parent?.workflowId ?? null,
+        parentTask: run.run.parent?.taskKey ?? null,
+        rootId: run.rootId ?? run.run.id,
+        forkedFrom: run.forkedFrom?.id ?? null,
+        forkedAtSeq: run.forkedFrom?.seq ?? null,
+        scheduleId: run.scheduleId ?? null,
       })
       .onConflictDoNothing({ target: workflows.idempotencyKey })
       .returning({ id: workflows.id });
@@ -117,12 +159,18 @@ async function insert(db: Database, run: NewRun): Promise<{ id: string; created:
       return { id: earlier?.id ?? run.run.id, created: false };
     }
     const rows = [...run.run.tasks.values()].map((task, position) => ({
-      workflowId: run.run.id,
-      key: task.key,
-      position,
-      status: task.status,
+      k: task.key,
+      p: position,
+      s: task.status,
+      a: run.actions.get(task.plan)?.agent ?? null,
+      n: run.actions.get(task.plan)?.action ?? null,
     }));
-    if (rows.length > 0) await tx.insert(tasks).values(rows);
+    if (rows.length > 0) {
+      await tx.execute(sql`
+        insert into spectra.tasks (workflow_id, key, position, status, agent, action)
+        select ${run.run.id}, k, p, s, a, n from jsonb_to_recordset(${toJsonb(rows)}::jsonb)
+          as x(k text, p int, s text, a text, n text)`);
+    }
     await tx.insert(mailbox).values({
       workflowId: run.run.id,
       event: run.startEvent,
@@ -168,12 +216,15 @@ async function load(
     .select({
       workflowId: tasks.workflowId,
       key: tasks.key,
+      plan: tasks.plan,
+      extras: tasks.extras,
       status: tasks.status,
       attempt: tasks.attempt,
       failures: tasks.failures,
       deaths: tasks.deaths,
       node: tasks.node,
       error: tasks.error,
+      scheduledAtMs: epochMs(tasks.scheduledAt),
       readyAtMs: epochMs(tasks.readyAt),
       startedAtMs: epochMs(tasks.startedAt),
       finishedAtMs: epochMs(tasks.finishedAt),
@@ -187,9 +238,18 @@ async function load(
     )
     .orderBy(asc(tasks.workflowId), asc(tasks.position));
   const byRun = new Map<string, Map<string, TaskState>>(rows.map(({ row }) => [row.id, new Map()]));
-  for (const { workflowId, ...task } of taskRows) {
-    byRun.get(workflowId)?.set(task.key, task as TaskState);
+  for (const { workflowId, extras, ...task } of taskRows) {
+    const state = {
+      ...blockedTask(task.key, task.plan ?? task.key, 1),
+      ...task,
+      plan: task.plan ?? task.key,
+    };
+    byRun.get(workflowId)?.set(task.key, { ...state, ...(extras as object) } as TaskState);
   }
+  const timersByRun = await loadTimers(
+    db,
+    rows.map(({ row }) => row.id),
+  );
   return rows.map(({ row, definition, createdAtMs, startedAtMs, finishedAtMs }) => ({
     run: {
       id: row.id,
@@ -200,14 +260,61 @@ async function load(
       startedAtMs,
       finishedAtMs,
       error: row.error as RunState["error"],
+      input: row.input as Json,
+      output: (row.output ?? null) as Json,
+      parent:
+        row.parentId === null || row.parentTask === null
+          ? null
+          : { workflowId: row.parentId, taskKey: row.parentTask },
+      ...noExtras,
+      ...(row.extras as Partial<RunExtras>),
       tasks: byRun.get(row.id) ?? new Map(),
+      timers: timersByRun.get(row.id) ?? new Map(),
     },
     workflow: row.workflow,
     title: row.title,
     definitionHash: row.definitionHash,
     definition: definition as Json,
-    input: row.input as Json,
     epoch: row.epoch,
+    tenant: row.tenant,
     createdAtMs: createdAtMs ?? 0,
   }));
+}
+
+/** The parts of a run's state that have no column of their own. */
+type RunExtras = Pick<RunFields, "chart" | "signals" | "spent" | "raised" | "rollback" | "pause">;
+
+const noExtras: RunExtras = {
+  chart: null,
+  signals: [],
+  spent: {},
+  raised: {},
+  rollback: null,
+  pause: null,
+};
+
+export function runExtras(run: RunFields): RunExtras {
+  const { chart, signals, spent, raised, rollback, pause } = run;
+  return { chart, signals, spent, raised, rollback, pause };
+}
+
+async function loadTimers(
+  db: Database,
+  ids: readonly string[],
+): Promise<ReadonlyMap<string, Map<string, RunTimer>>> {
+  const byRun = new Map<string, Map<string, RunTimer>>(ids.map((id) => [id, new Map()]));
+  const rows = await db
+    .select({
+      workflowId: timers.workflowId,
+      key: timers.key,
+      event: timers.event,
+      dueAtMs: epochMs(timers.dueAt),
+      remainingMs: timers.remainingMs,
+    })
+    .from(timers)
+    .where(inArray(timers.workflowId, [...ids]));
+  for (const { workflowId, key, event, dueAtMs, remainingMs } of rows) {
+    byRun.get(workflowId)?.set(key, { event: event as Json, dueAtMs, remainingMs });
+  }
+  return byRun;
 }

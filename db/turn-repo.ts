@@ -6,9 +6,11 @@
 
 import { eq, sql } from "drizzle-orm";
 import type { ErrorRecord, Json } from "../machines/error-code.ts";
-import type { JournalDraft, RunState, TaskState } from "../machines/run-turn.ts";
+import type { TaskChange } from "../machines/run/draft.ts";
+import type { JournalDraft, RunFields, RunTimer, TaskState } from "../machines/run/state.ts";
 import type { Database } from "./database.ts";
 import { toJsonb } from "./jsonb.ts";
+import { runExtras } from "./run-repo.ts";
 import { mailbox } from "./schema/workflows.ts";
 
 /** Another node owns these runs now; nothing of the batch was written. */
@@ -42,16 +44,15 @@ export interface Pending {
 }
 
 export interface CommittedRun {
-  readonly state: RunState;
+  readonly run: RunFields;
   readonly epoch: number;
-  readonly tasks: readonly { readonly state: TaskState; readonly output: Json | undefined }[];
+  readonly tasks: readonly TaskChange[];
   readonly journal: readonly JournalDraft[];
   readonly effects: readonly Json[];
-  readonly timers: readonly {
-    readonly key: string;
-    readonly event: Json;
-    readonly dueAtMs: number;
-  }[];
+  /** Null: the timer is gone. */
+  readonly timers: ReadonlyMap<string, RunTimer | null>;
+  /** Agent and action by key of the definition's task, for new rows. */
+  readonly actions: ReadonlyMap<string, { readonly agent: string; readonly action: string }>;
 }
 
 export interface Outgoing {
@@ -73,7 +74,7 @@ export interface TurnRepo {
   ): Promise<readonly Outgoing[]>;
   /** Takes a run that cannot go on out of the way; its mail stays. False when it is no longer ours. */
   park(incarnation: string, id: string, epoch: number, error: ErrorRecord): Promise<boolean>;
-  /** Puts an event into a run's mailbox; false when its dedupe key is there already. */
+  /** Puts an event into a run's mailbox; false when its dedupe key is there already, or no such run. */
   post(workflowId: string, event: Json, dedupeKey: string): Promise<boolean>;
   /** True while the event with this dedupe key has not been applied. */
   isWaiting(dedupeKey: string): Promise<boolean>;
@@ -87,11 +88,10 @@ export function createTurnRepo(db: Database): TurnRepo {
     pending: (incarnation, limit) => pending(db, incarnation, limit),
     commit: (incarnation, runs, consumed) => commit(db, incarnation, runs, consumed),
     post: async (workflowId, event, dedupeKey) => {
-      const rows = await db
-        .insert(mailbox)
-        .values({ workflowId, event: sql`${toJsonb(event)}::jsonb`, dedupeKey })
-        .onConflictDoNothing()
-        .returning({ id: mailbox.id });
+      const rows = await db.execute(sql`
+        insert into spectra.mailbox (workflow_id, event, dedupe_key)
+        select id, ${toJsonb(event)}::jsonb, ${dedupeKey} from spectra.workflows where id = ${workflowId}
+        on conflict do nothing returning id`);
       return rows.length > 0;
     },
     isWaiting: async (dedupeKey) => {
@@ -178,51 +178,45 @@ async function commit(
   return await db.transaction(async (tx) => {
     const fenced = await tx.execute<{ id: string }>(sql`
       update spectra.workflows w set status = x.status, place = x.place, seq = x.seq, error = x.error,
-        started_at = to_timestamp(x.started / 1000), finished_at = to_timestamp(x.finished / 1000)
+        priority = x.priority, output = x.output, extras = x.extras, started_at = to_timestamp(x.started / 1000), finished_at = to_timestamp(x.finished / 1000)
       from jsonb_to_recordset(${toJsonb(runs.map(runRow))}::jsonb) as x(id text, epoch bigint,
-        status text, place text, seq bigint, error jsonb, started float8, finished float8)
+        status text, place text, seq bigint, error jsonb, priority int, output jsonb, extras jsonb, started float8, finished float8)
       where w.id = x.id and w.epoch = x.epoch and w.owner = ${incarnation} returning w.id`);
     if (fenced.length !== runs.length) {
       const kept = new Set(fenced.map(({ id }) => id));
-      throw new OwnershipLostError(runs.map(({ state }) => state.id).filter((id) => !kept.has(id)));
+      throw new OwnershipLostError(runs.map(({ run }) => run.id).filter((id) => !kept.has(id)));
     }
-    const changed = runs.flatMap(({ state, tasks }) =>
-      tasks.map((task) => taskRow(state.id, task)),
+    await addTasks(tx, runs);
+    const changed = runs.flatMap(({ run, tasks }) =>
+      tasks.filter(({ isNew }) => !isNew).map((task) => taskRow(run.id, task)),
     );
     if (changed.length > 0) {
       await tx.execute(sql`
         update spectra.tasks t set status = x.status, attempt = x.attempt, failures = x.failures,
-          deaths = x.deaths, node = x.node, error = x.error, output = coalesce(x.output, t.output),
+          deaths = x.deaths, node = x.node, error = x.error, extras = x.extras,
+          scheduled_at = to_timestamp(x.scheduled / 1000), output = coalesce(x.output, t.output),
           ready_at = to_timestamp(x.ready / 1000), started_at = to_timestamp(x.started / 1000),
           finished_at = to_timestamp(x.finished / 1000)
         from jsonb_to_recordset(${toJsonb(changed)}::jsonb) as x(w text, k text, status text,
-          attempt int, failures int, deaths int, node text, error jsonb, output jsonb, ready float8,
-          started float8, finished float8)
+          attempt int, failures int, deaths int, node text, error jsonb, extras jsonb,
+          scheduled float8, output jsonb, ready float8, started float8, finished float8)
         where t.workflow_id = x.w and t.key = x.k`);
     }
-    const entries = runs.flatMap(({ state, journal }) =>
-      journal.map((entry) => ({ w: state.id, ...entry })),
+    const entries = runs.flatMap(({ run, journal }) =>
+      journal.map((entry) => ({ w: run.id, ...entry })),
     );
     if (entries.length > 0) {
       await tx.execute(sql`
-        insert into spectra.journal (workflow_id, seq, type, at, actor, payload)
-        select w, seq, type, to_timestamp("atMs" / 1000), actor, payload
+        insert into spectra.journal (workflow_id, seq, type, at, actor, payload, patch)
+        select w, seq, type, to_timestamp("atMs" / 1000), actor, payload, patch
         from jsonb_to_recordset(${toJsonb(entries)}::jsonb) as x(w text, seq bigint, type text,
-          "atMs" float8, actor text, payload jsonb)`);
-    }
-    const timers = runs.flatMap(({ state, timers: list }) =>
-      list.map((timer) => ({ w: state.id, ...timer })),
-    );
-    if (timers.length > 0) {
-      await tx.execute(sql`
-        insert into spectra.timers (workflow_id, key, event, due_at)
-        select w, key, event, to_timestamp("dueAtMs" / 1000)
-        from jsonb_to_recordset(${toJsonb(timers)}::jsonb) as x(w text, key text, event jsonb, "dueAtMs" float8)
-        on conflict (workflow_id, key) do update set event = excluded.event, due_at = excluded.due_at`);
+          "atMs" float8, actor text, payload jsonb, patch jsonb)`);
     }
     await consume(tx, consumed);
-    const effects = runs.flatMap(({ state, effects: list }) =>
-      list.map((effect) => ({ w: state.id, effect })),
+    // After the fired ones are gone: a turn may set a timer of the same name again.
+    await putTimers(tx, runs);
+    const effects = runs.flatMap(({ run, effects: list }) =>
+      list.map((effect) => ({ w: run.id, effect })),
     );
     if (effects.length === 0) return [];
     const rows = await tx.execute<{ id: string; workflow_id: string; effect: Json }>(sql`
@@ -256,21 +250,74 @@ async function consume(
   }
 }
 
-function runRow({ state, epoch }: CommittedRun) {
+async function addTasks(
+  tx: Pick<Database, "execute">,
+  runs: readonly CommittedRun[],
+): Promise<void> {
+  const added = runs.flatMap(({ run, tasks, actions }) =>
+    tasks
+      .filter(({ isNew }) => isNew)
+      .map((task) => ({
+        ...taskRow(run.id, task),
+        plan: task.state.plan,
+        ...(actions.get(task.state.plan) ?? { agent: null, action: null }),
+      })),
+  );
+  if (added.length === 0) return;
+  // An instance stands where its definition's task stands.
+  await tx.execute(sql`
+    insert into spectra.tasks (workflow_id, key, position, plan, agent, action, status, attempt,
+      failures, deaths, node, error, extras, output, scheduled_at, ready_at, started_at, finished_at)
+    select x.w, x.k, coalesce(t.position, 0), x.plan, x.agent, x.action, x.status, x.attempt,
+      x.failures, x.deaths, x.node, x.error, x.extras, x.output, to_timestamp(x.scheduled / 1000),
+      to_timestamp(x.ready / 1000), to_timestamp(x.started / 1000), to_timestamp(x.finished / 1000)
+    from jsonb_to_recordset(${toJsonb(added)}::jsonb) as x(w text, k text, plan text, agent text,
+      action text, status text, attempt int, failures int, deaths int, node text, error jsonb,
+      extras jsonb, scheduled float8, output jsonb, ready float8, started float8, finished float8)
+    left join spectra.tasks t on t.workflow_id = x.w and t.key = x.plan`);
+}
+
+async function putTimers(
+  tx: Pick<Database, "execute">,
+  runs: readonly CommittedRun[],
+): Promise<void> {
+  const all = runs.flatMap(({ run, timers }) =>
+    [...timers].map(([key, timer]) => ({ w: run.id, key, timer })),
+  );
+  const gone = all.filter(({ timer }) => timer === null).map(({ w, key }) => ({ w, k: key }));
+  if (gone.length > 0) {
+    await tx.execute(sql`delete from spectra.timers t
+      using jsonb_to_recordset(${toJsonb(gone)}::jsonb) as x(w text, k text)
+      where t.workflow_id = x.w and t.key = x.k`);
+  }
+  const set = all.flatMap(({ w, key, timer }) => (timer === null ? [] : [{ w, key, ...timer }]));
+  if (set.length === 0) return;
+  await tx.execute(sql`
+    insert into spectra.timers (workflow_id, key, event, due_at, remaining_ms)
+    select w, key, event, to_timestamp("dueAtMs" / 1000), "remainingMs"
+    from jsonb_to_recordset(${toJsonb(set)}::jsonb)
+      as x(w text, key text, event jsonb, "dueAtMs" float8, "remainingMs" float8)
+    on conflict (workflow_id, key) do update set event = excluded.event, due_at = excluded.due_at,
+      remaining_ms = excluded.remaining_ms`);
+}
+
+function runRow({ run, epoch }: CommittedRun) {
   return {
-    id: state.id,
+    id: run.id,
     epoch,
-    status: state.status,
-    place: state.place,
-    seq: state.seq,
-    error: state.error,
-    started: state.startedAtMs,
-    finished: state.finishedAtMs,
+    status: run.status,
+    place: run.place,
+    seq: run.seq,
+    error: run.error,
+    priority: run.priority,
+    output: run.output,
+    extras: runExtras(run),
+    started: run.startedAtMs,
+    finished: run.finishedAtMs,
   };
 }
 
-function taskRow(workflowId: string, task: CommittedRun["tasks"][number]) {
-  const { state } = task;
+function taskRow(workflowId: string, { state, output }: TaskChange) {
   return {
     w: workflowId,
     k: state.key,
@@ -280,9 +327,38 @@ function taskRow(workflowId: string, task: CommittedRun["tasks"][number]) {
     deaths: state.deaths,
     node: state.node,
     error: state.error,
-    output: task.output ?? null,
+    output: output ?? null,
+    extras: taskExtras(state),
+    scheduled: state.scheduledAtMs,
     ready: state.readyAtMs,
     started: state.startedAtMs,
     finished: state.finishedAtMs,
+  };
+}
+
+/** The parts of a task's state that have no column of their own; what is as at the beginning is left out. */
+function taskExtras(state: TaskState): Partial<TaskState> {
+  const {
+    iteration,
+    index,
+    item,
+    left,
+    admitted,
+    priority,
+    urgent,
+    unknownOutcome,
+    stopping,
+    childId,
+  } = state;
+  return {
+    ...(iteration === 1 ? {} : { iteration }),
+    ...(index === null ? {} : { index, item }),
+    ...(left === null ? {} : { left }),
+    ...(admitted === null ? {} : { admitted }),
+    ...(priority === null ? {} : { priority }),
+    ...(urgent ? { urgent } : {}),
+    ...(unknownOutcome ? { unknownOutcome } : {}),
+    ...(stopping ? { stopping } : {}),
+    ...(childId === null ? {} : { childId }),
   };
 }

@@ -21,6 +21,8 @@ export interface ErrorRecord {
   readonly code: string;
   /** False: no retry policy may repeat the attempt. */
   readonly retryable: boolean;
+  /** When the thrower knows better than the retry policy how long to wait. */
+  readonly retryAfterMs?: number;
   readonly stack?: string;
   readonly cause?: ErrorRecord;
 }
@@ -33,16 +35,19 @@ export class AgentError extends Error {
   override readonly name = "AgentError";
   readonly code: string;
   readonly retryable: boolean;
+  /** Milliseconds until the next attempt; undefined: as the retry policy says. */
+  readonly retryAfterMs: number | undefined;
 
-  /** @param options.retryable Default false: repeating would fail the same way. */
+  /** @param options.retryable Default false: repeating would fail the same way; true with `retryAfterMs`. */
   constructor(
     code: string,
     message: string,
-    options: { retryable?: boolean; cause?: unknown } = {},
+    options: { retryable?: boolean; retryAfterMs?: number; cause?: unknown } = {},
   ) {
     super(message, { cause: options.cause });
     this.code = code;
-    this.retryable = options.retryable ?? false;
+    this.retryAfterMs = options.retryAfterMs;
+    this.retryable = options.retryable ?? options.retryAfterMs !== undefined;
   }
 }
 
@@ -57,12 +62,13 @@ export function toErrorRecord(thrown: unknown, depth = 0): ErrorRecord {
   if (!(thrown instanceof Error) && !isErrorLike(thrown)) {
     return { name: "Error", message: textOf(thrown), code: "UNEXPECTED", retryable: true };
   }
-  const retryable = (thrown as { retryable?: unknown }).retryable;
+  const { retryable, retryAfterMs } = thrown as { retryable?: unknown; retryAfterMs?: unknown };
   return {
     name: thrown.name,
     message: typeof thrown.message === "string" ? thrown.message : textOf(thrown.message),
     code: codeOf(thrown) ?? "UNEXPECTED",
     retryable: typeof retryable === "boolean" ? retryable : true,
+    ...(typeof retryAfterMs !== "number" || !(retryAfterMs >= 0) ? {} : { retryAfterMs }),
     ...(typeof thrown.stack !== "string" ? {} : { stack: thrown.stack.slice(0, 4_000) }),
     ...(thrown.cause === undefined || depth >= 4
       ? {}

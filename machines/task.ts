@@ -9,6 +9,10 @@
  *                     └──────lose───────────┼──────────────┘
  *                                           └─fail, may not repeat→ failed ─reset→ blocked
  * any open state ─cancel→ cancelled ─reset→ blocked        any open state ─skip→ skipped
+ * ready ─open→ running: what is no action of an agent (a child run, a signal, a person, time)
+ * any open state, failed ─park→ parked ─repeat→ ready, ─settle→ succeeded | failed, ─skip→ skipped
+ * succeeded, failed, cancelled, parked ─undo→ compensating ─undone→ compensated ─reset→ blocked
+ *                                          └─undo→ compensating (again)  └─park→ parked
  * ```
  *
  * Events that carry an attempt are ignored unless it is the current one: that is the fence against
@@ -44,7 +48,14 @@ export type TaskEvent =
   | { readonly type: "due"; readonly attempt: number }
   | { readonly type: "cancel" }
   | { readonly type: "skip" }
-  | { readonly type: "reset" };
+  | { readonly type: "reset" }
+  | { readonly type: "open" }
+  /** Nothing goes on without an operator. */
+  | { readonly type: "park" }
+  | { readonly type: "repeat" }
+  | { readonly type: "settle"; readonly as: "succeeded" | "failed" }
+  | { readonly type: "undo" }
+  | { readonly type: "undone"; readonly attempt: number };
 
 export const taskMachine = setup({
   types: {
@@ -56,6 +67,7 @@ export const taskMachine = setup({
     isCurrent: ({ context, event }) => "attempt" in event && event.attempt === context.attempt,
     mayRepeat: ({ context, event }) =>
       event.type === "fail" && event.attempt === context.attempt && event.mayRepeat,
+    isSuccess: ({ event }) => event.type === "settle" && event.as === "succeeded",
   },
   actions: {
     countAttempt: assign({ attempt: ({ context }) => context.attempt + 1 }),
@@ -78,6 +90,8 @@ export const taskMachine = setup({
     ready: {
       on: {
         dispatch: { target: "dispatched", actions: "countAttempt" },
+        open: { target: "running", actions: "countAttempt" },
+        fail: { guard: "isCurrent", target: "failed", actions: "countFailure" },
         cancel: "cancelled",
         skip: "skipped",
       },
@@ -91,6 +105,7 @@ export const taskMachine = setup({
           { guard: "isCurrent", target: "failed", actions: "countFailure" },
         ],
         lose: { guard: "isCurrent", target: "ready" },
+        park: "parked",
         cancel: "cancelled",
         skip: "skipped",
       },
@@ -103,16 +118,55 @@ export const taskMachine = setup({
           { guard: "isCurrent", target: "failed", actions: "countFailure" },
         ],
         lose: { guard: "isCurrent", target: "ready" },
+        park: "parked",
         cancel: "cancelled",
         skip: "skipped",
       },
     },
     retrying: {
-      on: { due: { guard: "isCurrent", target: "ready" }, cancel: "cancelled", skip: "skipped" },
+      on: {
+        due: { guard: "isCurrent", target: "ready" },
+        fail: { guard: "isCurrent", target: "failed" },
+        cancel: "cancelled",
+        skip: "skipped",
+        park: "parked",
+      },
     },
-    failed: { on: { reset: { target: "blocked", actions: "forgetFailures" }, skip: "skipped" } },
-    cancelled: { on: { reset: { target: "blocked", actions: "forgetFailures" } } },
-    succeeded: {},
+    failed: {
+      on: {
+        reset: { target: "blocked", actions: "forgetFailures" },
+        skip: "skipped",
+        park: "parked",
+        undo: { target: "compensating", actions: ["countAttempt", "forgetFailures"] },
+      },
+    },
+    cancelled: {
+      on: {
+        reset: { target: "blocked", actions: "forgetFailures" },
+        undo: { target: "compensating", actions: ["countAttempt", "forgetFailures"] },
+      },
+    },
+    succeeded: {
+      on: { undo: { target: "compensating", actions: ["countAttempt", "forgetFailures"] } },
+    },
+    parked: {
+      on: {
+        repeat: { target: "ready", actions: "forgetFailures" },
+        settle: [{ guard: "isSuccess", target: "succeeded" }, { target: "failed" }],
+        skip: "skipped",
+        cancel: "cancelled",
+        undo: { target: "compensating", actions: ["countAttempt", "forgetFailures"] },
+      },
+    },
+    compensating: {
+      on: {
+        undone: { guard: "isCurrent", target: "compensated" },
+        undo: { target: "compensating", actions: "countAttempt" },
+        fail: { guard: "isCurrent", target: "compensating", actions: "countFailure" },
+        park: "parked",
+      },
+    },
+    compensated: { on: { reset: { target: "blocked", actions: "forgetFailures" } } },
     skipped: {},
   },
 });
@@ -131,7 +185,9 @@ export function nextTask(task: TaskSnapshot, event: TaskEvent): TaskSnapshot {
     context: { attempt: task.attempt, failures: task.failures, deaths: task.deaths },
   });
   const [to] = transition(taskMachine, from, event);
-  if (to.value === task.status && to.context.attempt === task.attempt) return task;
+  const { attempt, failures } = to.context;
+  if (to.value === task.status && attempt === task.attempt && failures === task.failures)
+    return task;
   return { status: to.value, ...to.context };
 }
 
@@ -141,9 +197,11 @@ const open: ReadonlySet<TaskStatus> = new Set([
   "dispatched",
   "running",
   "retrying",
+  "parked",
+  "compensating",
 ]);
 
-/** True while something may still happen to the task without an operator. */
+/** True while something may still happen to the task: by itself, or when it is parked, by an operator. */
 export function isOpen(status: TaskStatus): boolean {
   return open.has(status);
 }

@@ -9,7 +9,7 @@ import type { WorkflowDefinition } from "../actors/define-workflow.ts";
 import type { Clock, Incident, IncidentLog, Log } from "../actors/ports.ts";
 import type { Database } from "../db/database.ts";
 import { createViewRepo, type ViewRepo } from "../db/view-repo.ts";
-import type { JournalDraft } from "../machines/run-turn.ts";
+import type { JournalDraft } from "../machines/run/state.ts";
 import { type ConnectionBudget, taskConnections } from "./connection-budget.ts";
 import type { EngineOptions } from "./engine/engine.ts";
 import { isTerminal, type OwnedRun } from "./engine/owned-run.ts";
@@ -108,16 +108,19 @@ export async function startNodeWorkflows(options: NodeWorkflowsOptions): Promise
       connections: taskConnections,
     },
     onFatal: options.onFatal,
+    startChild: (parentId, child) => service.startChild(parentId, child),
     runAgent: async (call, hooks) => {
       const startedMs = clock.monotonicMs();
       const need = connectionsOf(definitions, call.agent, call.action);
-      const outcome = await options.budget.hold(need, () => agents.run(call, hooks));
+      const outcome = await options.budget.hold(need, () =>
+        call.undo === true ? agents.compensate(call, hooks) : agents.run(call, hooks),
+      );
       monitor.finished(clock.monotonicMs() - startedMs, outcome.type === "succeeded");
       return outcome;
     },
     onTurn: (run, changed, journal) => {
       const topics = ["events", `workflow:${run.id}`];
-      for (const [key, output] of changed) {
+      for (const [key, { output }] of changed) {
         const task = liveTask(run, key, output, host.runner.progress(run.id, key));
         if (task !== undefined) live.emit(topics, { type: "task", workflowId: run.id, task });
       }

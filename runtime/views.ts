@@ -9,8 +9,9 @@ import type { TaskDefinition, WorkflowDefinition } from "../actors/define-workfl
 import type { AgentState, Progress } from "../actors/ports.ts";
 import type { JournalRow, RunRow, TaskRow } from "../db/view-repo.ts";
 import type { Json } from "../machines/error-code.ts";
-import type { JournalDraft, TaskState } from "../machines/run-turn.ts";
+import type { JournalDraft, TaskState } from "../machines/run/state.ts";
 import { isInFlight, isSatisfied } from "../machines/task.ts";
+import { actionOf } from "./engine/compile-definition.ts";
 import type { OwnedRun } from "./engine/owned-run.ts";
 import type {
   AgentView,
@@ -60,7 +61,7 @@ export function viewOfRun(run: OwnedRun): WorkflowView {
     status: state.status,
     place: state.place,
     priority: state.priority,
-    input: run.input,
+    input: state.input,
     error: state.error,
     createdAtMs: run.createdAtMs,
     startedAtMs: state.startedAtMs,
@@ -90,10 +91,10 @@ export function viewOfTask(
   output: Json | undefined,
   progress: Progress | undefined,
 ): TaskView {
-  const [agent = "", action = ""] = placed.task.do.split(".");
+  const { agent, action } = actionOf(placed.task);
   return {
     key: placed.key,
-    title: placed.task.title,
+    title: placed.task.title ?? placed.key,
     stage: placed.stage,
     agent,
     action,
@@ -141,8 +142,8 @@ export function graphOf(definition: WorkflowDefinition, rows: readonly TaskRow[]
     nodes: placed.map(({ key, stage, task }) => ({
       key,
       stage,
-      title: task.title,
-      agent: task.do.split(".")[0] ?? "",
+      title: task.title ?? key,
+      agent: actionOf(task).agent,
       status: statuses.get(key) ?? "blocked",
     })),
     edges: placed.flatMap(({ key, task }) => (task.after ?? []).map((from) => ({ from, to: key }))),

@@ -6,6 +6,7 @@
 
 import { randomUUID } from "node:crypto";
 import type { AgentCall, AgentCallHooks, AgentOutcome, Log } from "../actors/ports.ts";
+import { createApprovalRepo } from "../db/approval-repo.ts";
 import { type AttemptRepo, createAttemptRepo } from "../db/attempt-repo.ts";
 import type { Database } from "../db/database.ts";
 import { createNodeRepo } from "../db/node-repo.ts";
@@ -14,6 +15,7 @@ import { rootMessage } from "../db/server-error.ts";
 import { createTurnRepo, type TurnRepo } from "../db/turn-repo.ts";
 import { createDispatcher } from "./engine/dispatcher.ts";
 import { createEngine, type Engine, type EngineOptions } from "./engine/engine.ts";
+import { createErrands, type StartChild } from "./engine/errands.ts";
 import type { EngineLimits } from "./engine/scheduler.ts";
 import { createTaskRunner, type TaskRunner, type TaskRunnerOptions } from "./engine/task-runner.ts";
 import { openJobQueue, type QueueBackend } from "./queue/job-queue.ts";
@@ -32,6 +34,8 @@ export interface WorkflowHostOptions {
   readonly log: Log;
   readonly random: () => number;
   runAgent(call: AgentCall, hooks: AgentCallHooks): Promise<AgentOutcome>;
+  /** @throws {Error} With a `code`, when the child cannot be started at all. */
+  startChild(parentId: string, child: StartChild): Promise<void>;
   readonly onFatal: EngineOptions["onFatal"];
   readonly onTurn: EngineOptions["onTurn"];
   readonly onProgress: TaskRunnerOptions["onProgress"];
@@ -68,6 +72,13 @@ export async function openWorkflowHost(options: WorkflowHostOptions): Promise<Wo
     posted: () => engine.wake(),
     onProgress: options.onProgress,
   });
+  const errands = createErrands({
+    turns,
+    approvals: createApprovalRepo(db),
+    log,
+    startChild: options.startChild,
+    posted: () => engine.wake(),
+  });
   const engine = createEngine({
     incarnation,
     runs,
@@ -77,6 +88,7 @@ export async function openWorkflowHost(options: WorkflowHostOptions): Promise<Wo
     log,
     random: options.random,
     dispatch: (dispatches) => dispatcher.dispatch(dispatches),
+    perform: errands.perform,
     abort: runner.abort,
     onFatal: options.onFatal,
     onTurn: options.onTurn,
@@ -106,6 +118,7 @@ export async function openWorkflowHost(options: WorkflowHostOptions): Promise<Wo
     stop: async () => {
       await runner.stop();
       await dispatcher.stop();
+      await errands.stop();
       await queue.close();
       await engine.stop();
       await nodes.release(incarnation).catch((error: unknown) => {

@@ -10,10 +10,12 @@ import type { RunRepo } from "../db/run-repo.ts";
 import type { TurnRepo } from "../db/turn-repo.ts";
 import type { ViewRepo } from "../db/view-repo.ts";
 import type { Json } from "../machines/error-code.ts";
-import { initialRun } from "../machines/run-turn.ts";
-import { checkDefinition, compileDefinition, type FindAgent } from "./engine/definition.ts";
+import { initialRun } from "../machines/run/state.ts";
+import { actionOf, compileDefinition } from "./engine/compile-definition.ts";
+import { checkDefinition, type FindAgent } from "./engine/definition.ts";
 import type { Engine } from "./engine/engine.ts";
-import { isTerminal } from "./engine/owned-run.ts";
+import type { StartChild } from "./engine/errands.ts";
+import { actionsOf, isTerminal } from "./engine/owned-run.ts";
 import { parseDefinition } from "./engine/parse-definition.ts";
 import type { TaskRunner } from "./engine/task-runner.ts";
 import { type KnownWorkflowsOptions, knownWorkflows } from "./known-workflows.ts";
@@ -49,7 +51,15 @@ export interface WorkflowServiceOptions extends Omit<KnownWorkflowsOptions, "fin
   readonly agentTrouble: (name: string) => string | undefined;
 }
 
-export function createWorkflowService(options: WorkflowServiceOptions): WorkflowsPort {
+export interface WorkflowService extends WorkflowsPort {
+  /**
+   * Starts the run that a task of another run waits for; does nothing when it exists.
+   * @throws {RequestError} When it cannot be started at all.
+   */
+  startChild(parentId: string, child: StartChild): Promise<void>;
+}
+
+export function createWorkflowService(options: WorkflowServiceOptions): WorkflowService {
   const { engine, runs, turns, views } = options;
 
   function definitionFor(workflow: StartWorkflow["workflow"]): WorkflowDefinition {
@@ -73,7 +83,10 @@ export function createWorkflowService(options: WorkflowServiceOptions): Workflow
       : given;
     checkDefinition(definition, input, options.findAgent);
     const { plan, hash } = compileDefinition(definition);
-    const run = initialRun(randomUUID(), plan, request.priority ?? 3);
+    const run = initialRun(randomUUID(), plan, {
+      priority: request.priority ?? 3,
+      input: input as Json,
+    });
     const { id } = await runs.insert({
       run,
       workflow: definition.id,
@@ -82,11 +95,35 @@ export function createWorkflowService(options: WorkflowServiceOptions): Workflow
       definition: definition as unknown as Json,
       input: input as Json,
       idempotencyKey: request.idempotencyKey ?? null,
+      actions: actionsOf(plan),
       owner: options.incarnation,
       startEvent: { type: "run.start", paused: request.startPaused ?? false, by: by.actor },
     });
     engine.wake();
     return await required(id);
+  }
+
+  async function startChild(parentId: string, child: StartChild): Promise<void> {
+    const definition = definitionFor(child.workflow);
+    checkDefinition(definition, child.input as Readonly<Record<string, Json>>, options.findAgent);
+    const { plan, hash } = compileDefinition(definition);
+    const { childId, input, priority, taskKey } = child;
+    const parent = { workflowId: parentId, taskKey };
+    const rootId = await runs.rootOf(parentId);
+    await runs.insert({
+      run: initialRun(childId, plan, { priority, input, parent }),
+      workflow: definition.id,
+      title: definition.title,
+      definitionHash: hash,
+      definition: definition as unknown as Json,
+      input,
+      idempotencyKey: `child/${childId}`,
+      rootId: rootId ?? parentId,
+      actions: actionsOf(plan),
+      owner: options.incarnation,
+      startEvent: { type: "run.start", paused: false, by: `parent ${parentId}` },
+    });
+    engine.wake();
   }
 
   async function required(id: string): Promise<WorkflowView> {
@@ -192,7 +229,7 @@ export function createWorkflowService(options: WorkflowServiceOptions): Workflow
     }
     if (run.status === "paused" && (status === "blocked" || status === "ready"))
       reasons.push("the run is paused");
-    const [agent = ""] = placed.task.do.split(".");
+    const { agent } = actionOf(placed.task);
     const trouble = options.agentTrouble(agent);
     if (status === "ready" && trouble !== undefined) reasons.push(trouble);
     const hold = engine.heldBy(id, taskKey);
@@ -206,6 +243,7 @@ export function createWorkflowService(options: WorkflowServiceOptions): Workflow
   }
 
   return {
+    startChild,
     known: () => knownWorkflows(options),
     start,
     get,

@@ -1,23 +1,16 @@
 /**
- * A workflow definition for the engine: checked whole, hashed, and compiled for its core.
+ * Finds every mistake of a workflow definition before its first task runs.
  *
  * @module
  */
 
-import { createHash } from "node:crypto";
 import type { AgentCard } from "../../actors/define-agent.ts";
 import type { TaskDefinition, WorkflowDefinition } from "../../actors/define-workflow.ts";
 import { toJsonb } from "../../db/jsonb.ts";
 import type { Json } from "../../machines/error-code.ts";
-import {
-  createPlan,
-  defaultPriority,
-  defaultStartToCloseMs,
-  type PlanTask,
-  type RunPlan,
-} from "../../machines/run-plan.ts";
+import { refsOf } from "../../machines/run/values.ts";
 import { RequestError } from "../system.ts";
-import { refsOf } from "./input-refs.ts";
+import { actionOf, invokesOf } from "./compile-definition.ts";
 import { checkInputTypes } from "./workflow-input.ts";
 
 /** Tasks of one definition at most. */
@@ -28,58 +21,7 @@ interface Field {
   readonly detail: string;
 }
 
-/** A checked definition with what the engine derives from it. */
-export interface CompiledDefinition {
-  readonly definition: WorkflowDefinition;
-  /** sha256 of the canonical JSON. */
-  readonly hash: string;
-  readonly plan: RunPlan;
-}
-
 export type FindAgent = (name: string) => AgentCard | undefined;
-
-/** Compiles without checking against the agents: for a stored definition, which was checked before. */
-export function compileDefinition(definition: WorkflowDefinition): CompiledDefinition {
-  const tasks: PlanTask[] = [];
-  for (const [stageName, { tasks: stageTasks }] of Object.entries(definition.stages)) {
-    for (const [key, value] of Object.entries(stageTasks)) {
-      const [agent = "", action = ""] = value.do.split(".");
-      tasks.push({
-        key,
-        stage: stageName,
-        agent,
-        action,
-        after: value.after ?? [],
-        priority: value.priority ?? defaultPriority,
-        maxFailures: value.retry?.attempts ?? 5,
-        backoff: {
-          kind: value.retry?.backoff ?? "exponential",
-          initialMs: value.retry?.initialMs ?? 500,
-          maxMs: value.retry?.maxMs ?? 30_000,
-        },
-        startToCloseMs: value.timeouts?.startToCloseMs ?? defaultStartToCloseMs,
-        onFailure: value.onFailure ?? "fail",
-      });
-    }
-  }
-  const hash = createHash("sha256").update(canonical(definition)).digest("hex");
-  return {
-    definition,
-    hash,
-    plan: createPlan(tasks, definition.statechart, definition.maxParallel),
-  };
-}
-
-/** JSON with sorted keys, so that equal definitions have equal hashes. */
-function canonical(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;
-  if (typeof value !== "object" || value === null) return JSON.stringify(value) ?? "null";
-  const entries = Object.entries(value)
-    .filter(([, entry]) => entry !== undefined)
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([key, entry]) => `${JSON.stringify(key)}:${canonical(entry)}`);
-  return `{${entries.join(",")}}`;
-}
 
 /**
  * Finds every mistake before the first task runs.
@@ -132,88 +74,18 @@ function checkInput(
 
 function checkStatechart({ statechart, stages }: WorkflowDefinition): Field[] {
   const fields: Field[] = [];
-  const { initial, states } = statechart;
-  if (!Object.hasOwn(states, initial)) {
-    fields.push({
-      pointer: "/workflow/statechart/initial",
-      detail: `names no state: "${initial}"`,
-    });
-  }
-  const reachable = new Set([initial]);
-  for (const state of reachable) {
-    const config = Object.hasOwn(states, state) ? states[state] : undefined;
-    const pointer = `/workflow/statechart/states/${state}`;
-    if (config === undefined) continue;
-    if (config.type === "final") {
-      if (state !== "completed" && state !== "failed") {
-        fields.push({
-          pointer,
-          detail: 'is a final state: its name must be "completed" or "failed"',
-        });
-      }
-      continue;
-    }
-    if (config.invoke === undefined) {
-      fields.push({ pointer, detail: "is a dead end: neither final nor invoking a stage" });
-      continue;
-    }
-    if (!Object.hasOwn(stages, config.invoke.src)) {
-      fields.push({
-        pointer: `${pointer}/invoke/src`,
-        detail: `names no stage: "${config.invoke.src}"`,
-      });
-    }
-    for (const target of [config.invoke.onDone, config.invoke.onError]) {
-      if (!Object.hasOwn(states, target)) {
-        fields.push({ pointer: `${pointer}/invoke`, detail: `leads to no state: "${target}"` });
-      } else {
-        reachable.add(target);
-      }
-    }
-  }
-  for (const state of Object.keys(states)) {
-    // Failure states may be unreachable in a chart that cannot fail; anything else is a mistake.
-    if (!reachable.has(state) && states[state]?.type !== "final") {
-      fields.push({ pointer: `/workflow/statechart/states/${state}`, detail: "cannot be reached" });
-    }
-    if (statesAfter(statechart, state).has(state)) {
-      const detail = "leads back to itself; each stage runs once";
-      fields.push({ pointer: `/workflow/statechart/states/${state}`, detail });
-    }
+  for (const { src, state } of invokesOf(statechart.states)) {
+    if (Object.hasOwn(stages, src)) continue;
+    const detail = `names no stage: "${src}"`;
+    fields.push({ pointer: `/workflow/statechart/states/${state}/invoke/src`, detail });
   }
   return fields;
 }
 
-/** States that the chart can be in after it has left `state`. */
-function statesAfter(
-  { states }: WorkflowDefinition["statechart"],
-  state: string,
-): ReadonlySet<string> {
-  const next = (from: string): string[] => {
-    const invoke = Object.hasOwn(states, from) ? states[from]?.invoke : undefined;
-    return invoke === undefined ? [] : [invoke.onDone, invoke.onError];
-  };
-  const after = new Set(next(state));
-  for (const one of after) for (const target of next(one)) after.add(target);
-  return after;
-}
-
-/** Tells whether a task of stage `late` can begin after stage `early` has ended. */
-function stageOrder({ statechart }: WorkflowDefinition): (early: string, late: string) => boolean {
-  const later = new Map<string, ReadonlySet<string>>();
-  const stageOf = (state: string) => statechart.states[state]?.invoke?.src;
-  return (early, late) => {
-    const known =
-      later.get(early) ??
-      new Set(
-        Object.keys(statechart.states)
-          .filter((state) => stageOf(state) === early)
-          .flatMap((state) => [...statesAfter(statechart, state)])
-          .map((state) => stageOf(state) ?? ""),
-      );
-    later.set(early, known);
-    return known.has(late);
-  };
+/** Tells whether a task of stage `late` can begin after stage `early` has ended: stages in their order. */
+function stageOrder({ stages }: WorkflowDefinition): (early: string, late: string) => boolean {
+  const names = Object.keys(stages);
+  return (early, late) => names.indexOf(early) < names.indexOf(late);
 }
 
 function allTasks(definition: WorkflowDefinition) {
@@ -241,9 +113,11 @@ function checkTasks(definition: WorkflowDefinition, findAgent: FindAgent): Field
     fields.push({ pointer: "/workflow/stages", detail: "has the same task key in two stages" });
   }
   for (const { task: value, pointer } of all) {
-    const [agentName = "", action = ""] = value.do.split(".");
+    const { agent: agentName, action } = actionOf(value);
     const agent = findAgent(agentName);
-    if (agent === undefined) {
+    if (value.do === undefined) {
+      // A child run, a signal, a person, or time.
+    } else if (agent === undefined) {
       fields.push({ pointer: `${pointer}/do`, detail: `names no agent: "${agentName}"` });
     } else if (!Object.hasOwn(agent.capabilities, action)) {
       const actions = Object.keys(agent.capabilities).join(", ");

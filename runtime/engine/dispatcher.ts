@@ -7,7 +7,7 @@
 
 import type { Log } from "../../actors/ports.ts";
 import type { TurnRepo } from "../../db/turn-repo.ts";
-import { defaultPriority } from "../../machines/run-plan.ts";
+import { defaultPriority } from "../../machines/run/plan.ts";
 import type { JobQueue } from "../queue/job-queue.ts";
 import type { OwnedRun } from "./owned-run.ts";
 import type { Dispatch } from "./ownership.ts";
@@ -82,11 +82,13 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     for (const run of options.owned().values()) {
       for (const key of run.inFlight) {
         const task = run.state.tasks.get(key);
-        if (task?.status !== "dispatched" || options.isInHand(run.id, key, task.attempt)) continue;
+        const isOut = task?.status === "dispatched" || task?.status === "compensating";
+        if (task === undefined || !isOut || run.state.timers.has(`undo/${key}`)) continue;
+        if (options.isInHand(run.id, key, task.attempt)) continue;
         const id = `${run.id}/${key}/${task.attempt}`;
         seen.add(id);
         if (!suspects.has(id)) continue;
-        const priority = run.plan.tasks.get(key)?.priority ?? defaultPriority;
+        const priority = run.plan.tasks.get(task.plan)?.priority ?? defaultPriority;
         again.push({
           outboxId: null,
           workflowId: run.id,

@@ -21,17 +21,12 @@ import {
   type TurnRepo,
 } from "../../db/turn-repo.ts";
 import type { Hold } from "../../machines/admission.ts";
-import { backoffDelayMs } from "../../machines/backoff-delay.ts";
 import { type Json, toErrorRecord } from "../../machines/error-code.ts";
-import {
-  beginTurn,
-  type JournalDraft,
-  type RunEffect,
-  type RunEvent,
-  type Turn,
-} from "../../machines/run-turn.ts";
-import { isTerminal, type OwnedRun, reindex } from "./owned-run.ts";
-import { createOwnership, type Dispatch } from "./ownership.ts";
+import type { TaskChange } from "../../machines/run/draft.ts";
+import type { JournalDraft, RunEvent } from "../../machines/run/state.ts";
+import { beginTurn, type Turn } from "../../machines/run/turn.ts";
+import { actionsOf, isTerminal, type OwnedRun, reindex } from "./owned-run.ts";
+import { createOwnership, type Dispatch, type Errand } from "./ownership.ts";
 import { dispatchReady, type EngineLimits } from "./scheduler.ts";
 
 /** Renew the lease, and look for mail that another node posted. A third of the lease. */
@@ -66,13 +61,15 @@ export interface EngineOptions {
   readonly random: () => number;
   /** Performs dispatches; called after their commit, must be idempotent, must not throw. */
   dispatch(dispatches: readonly Dispatch[]): void;
+  /** Performs what else was committed; idempotent, must not throw. */
+  perform(errands: readonly Errand[]): void;
   abort(workflowId: string, taskKey: string, attempt: number): void;
   /** The node cannot go on by waiting; called at most once for each reason and turn. */
   onFatal(reason: FatalReason, cause?: unknown): void;
   /** After each committed turn of a run, with the keys and outputs of the tasks that changed. */
   onTurn(
     run: OwnedRun,
-    changed: ReadonlyMap<string, Json | undefined>,
+    changed: ReadonlyMap<string, TaskChange>,
     journal: readonly JournalDraft[],
   ): void;
 }
@@ -94,11 +91,6 @@ export interface Engine {
 interface TurnOfRun {
   readonly run: OwnedRun;
   readonly turn: Turn;
-  readonly timers: readonly {
-    readonly key: string;
-    readonly event: Json;
-    readonly dueAtMs: number;
-  }[];
 }
 
 export function createEngine(options: EngineOptions): Engine {
@@ -139,10 +131,11 @@ export function createEngine(options: EngineOptions): Engine {
 
   /** An event that cannot be applied is dropped whole: the others are applied to a fresh turn. */
   function applyAll(run: OwnedRun, mail: readonly PendingEvent[]): Turn {
-    const turn = beginTurn(run.state, run.plan);
+    const turn = beginTurn(run.state, run.plan, options.random);
     for (const entry of mail) {
       try {
-        turn.apply({ ...(entry.event as object), atMs: entry.atMs } as RunEvent);
+        const event = { ...(entry.event as object), atMs: entry.atMs } as RunEvent;
+        turn.apply(event, entry.timerKey ?? undefined);
       } catch (error) {
         const { event } = entry;
         log.error("workflow engine: dropped an event that cannot be applied", {
@@ -208,47 +201,31 @@ export function createEngine(options: EngineOptions): Engine {
   async function takeTurn(): Promise<void> {
     const { nowMs, events, nextDueMs } = await turns.pending(incarnation, mailPerTurn);
     const open = await apply(events);
-    held = dispatchReady(owned, open, limits, nowMs);
+    held = dispatchReady(owned, open, limits, nowMs, options.random);
     const batch = [...open].flatMap(([id, turn]): TurnOfRun[] => {
       const run = owned.get(id);
-      return run === undefined ? [] : [{ run, turn, timers: timersOf(run, turn.effects(), nowMs) }];
+      return run === undefined ? [] : [{ run, turn }];
     });
     if (batch.length > 0 || events.length > 0) {
       // Mail of a run that is not ours any more belongs to its new owner.
       const applied = events.filter(({ workflowId }) => open.has(workflowId));
       const { done, outgoing } = await commit(batch, applied);
       perform(done);
-      const dispatches = outgoing.map(({ outboxId, workflowId, effect }) =>
-        ownership.toDispatch(outboxId, workflowId, effect),
-      );
-      if (dispatches.length > 0) options.dispatch(dispatches);
+      ownership.send(outgoing);
       settle(applied);
     }
     if (events.length >= mailPerTurn) again = true;
-    const due = batch.flatMap(({ timers }) => timers.map(({ dueAtMs }) => dueAtMs));
+    const due = batch.flatMap(({ turn }) =>
+      [...turn.timers().values()].flatMap((timer) => timer?.dueAtMs ?? []),
+    );
     armTimer(Math.min(nextDueMs ?? Number.POSITIVE_INFINITY, ...due) - nowMs);
-  }
-
-  function timersOf(
-    run: OwnedRun,
-    effects: readonly RunEffect[],
-    atMs: number,
-  ): TurnOfRun["timers"] {
-    return effects.flatMap((effect) => {
-      const policy = effect.type === "retry-timer" && run.plan.tasks.get(effect.taskKey)?.backoff;
-      if (effect.type !== "retry-timer" || !policy) return [];
-      const { taskKey, attempt, failures } = effect;
-      const dueAtMs = atMs + backoffDelayMs(policy, failures, options.random());
-      const event = { type: "retry.due", taskKey, attempt, by: "timer" };
-      return [{ key: `retry/${taskKey}`, event, dueAtMs }];
-    });
   }
 
   /** After the commit: memory follows, then the effects that are not in the outbox. */
   function perform(batch: readonly TurnOfRun[]): void {
     for (const { run, turn } of batch) {
       refusals.delete(run.id);
-      run.state = turn.state();
+      turn.advance(run.state);
       reindex(run, turn.changed().keys());
       for (const effect of turn.effects()) {
         if (effect.type === "abort") options.abort(run.id, effect.taskKey, effect.attempt);
@@ -357,17 +334,15 @@ export function createEngine(options: EngineOptions): Engine {
   };
 }
 
-function toCommit({ run, turn, timers }: TurnOfRun): CommittedRun {
-  const state = turn.state();
+function toCommit({ run, turn }: TurnOfRun): CommittedRun {
   return {
-    state,
+    run: turn.run(),
     epoch: run.epoch,
     journal: turn.journal(),
-    timers,
-    effects: turn.effects().filter(({ type }) => type === "dispatch") as unknown as Json[],
-    tasks: [...turn.changed()].flatMap(([key, output]) => {
-      const task = state.tasks.get(key);
-      return task === undefined ? [] : [{ state: task, output }];
-    }),
+    timers: turn.timers(),
+    // An abort that is lost with its node needs no repetition: the attempt is lost with it, or stale.
+    effects: turn.effects().filter(({ type }) => type !== "abort") as unknown as Json[],
+    tasks: [...turn.changed().values()],
+    actions: actionsOf(run.plan),
   };
 }

@@ -8,37 +8,46 @@
 import type { WorkflowDefinition } from "../../actors/define-workflow.ts";
 import type { LoadedRun } from "../../db/run-repo.ts";
 import type { Json } from "../../machines/error-code.ts";
-import type { RunPlan } from "../../machines/run-plan.ts";
-import type { RunState } from "../../machines/run-turn.ts";
-import { isInFlight } from "../../machines/task.ts";
-import { compileDefinition } from "./definition.ts";
+import type { RunPlan } from "../../machines/run/plan.ts";
+import { derive, isAtWork, type RunState } from "../../machines/run/state.ts";
+import type { MutableRunState } from "../../machines/run/turn.ts";
 
 export interface OwnedRun {
   readonly id: string;
   readonly definition: WorkflowDefinition;
   readonly definitionHash: string;
   readonly plan: RunPlan;
-  readonly input: Json;
   readonly epoch: number;
   readonly createdAtMs: number;
-  state: RunState;
+  readonly tenant: string;
+  /** Changed in place by each committed turn. */
+  readonly state: MutableRunState;
   /** Keys of ready tasks. */
   readonly ready: Set<string>;
-  /** Keys of dispatched and running tasks. */
+  /** Keys of tasks that an agent may be at work on. */
   readonly inFlight: Set<string>;
 }
 
-export function ownRun(loaded: LoadedRun): OwnedRun {
+/** @param outputs Of the tasks that the plan observes. */
+export function ownRun(
+  loaded: LoadedRun,
+  plan: RunPlan,
+  outputs: ReadonlyMap<string, Json>,
+): OwnedRun {
   const definition = loaded.definition as unknown as WorkflowDefinition;
   const run: OwnedRun = {
     id: loaded.run.id,
     definition,
     definitionHash: loaded.definitionHash,
-    plan: compileDefinition(definition).plan,
-    input: loaded.input,
+    plan,
     epoch: loaded.epoch,
     createdAtMs: loaded.createdAtMs,
-    state: loaded.run,
+    tenant: loaded.tenant,
+    state: {
+      ...loaded.run,
+      outputs: new Map(outputs),
+      ...derive(loaded.run.tasks.values(), plan),
+    },
     ready: new Set(),
     inFlight: new Set(),
   };
@@ -49,14 +58,25 @@ export function ownRun(loaded: LoadedRun): OwnedRun {
 /** Brings the indexes up to date after the tasks of `keys` changed. */
 export function reindex(run: OwnedRun, keys: Iterable<string>): void {
   for (const key of keys) {
-    const status = run.state.tasks.get(key)?.status;
-    if (status === "ready") run.ready.add(key);
+    const task = run.state.tasks.get(key);
+    if (task?.status === "ready") run.ready.add(key);
     else run.ready.delete(key);
-    if (status !== undefined && isInFlight(status)) run.inFlight.add(key);
+    if (task !== undefined && isAtWork(task, run.plan)) run.inFlight.add(key);
     else run.inFlight.delete(key);
   }
 }
 
 export function isTerminal(status: RunState["status"]): boolean {
   return status === "completed" || status === "failed" || status === "cancelled";
+}
+
+/** Agent and action of each task that is an agent's. */
+export function actionsOf(
+  plan: RunPlan,
+): ReadonlyMap<string, { readonly agent: string; readonly action: string }> {
+  return new Map(
+    [...plan.tasks].flatMap(([key, { kind, agent, action }]) =>
+      kind === "action" ? [[key, { agent, action }] as const] : [],
+    ),
+  );
 }

@@ -4,24 +4,33 @@
  * @module
  */
 
+import type { WorkflowDefinition } from "../../actors/define-workflow.ts";
 import type { Log } from "../../actors/ports.ts";
 import type { NodeRepo } from "../../db/node-repo.ts";
 import type { RunRepo } from "../../db/run-repo.ts";
-import type { TurnRepo } from "../../db/turn-repo.ts";
-import type { Json } from "../../machines/error-code.ts";
-import { defaultPriority } from "../../machines/run-plan.ts";
+import type { Outgoing, TurnRepo } from "../../db/turn-repo.ts";
+import { defaultPriority } from "../../machines/run/plan.ts";
+import type { RunEffect } from "../../machines/run/state.ts";
+import { compileDefinition } from "./compile-definition.ts";
 import { type OwnedRun, ownRun } from "./owned-run.ts";
 
 /** Runs that are claimed in one statement at most. */
 const claimLimit = 100;
 
-/** A committed dispatch; `outboxId` is null when it is made again and no row waits for it. */
+/** A committed dispatch of an attempt; `outboxId` is null when it is made again and no row waits for it. */
 export interface Dispatch {
   readonly outboxId: number | null;
   readonly workflowId: string;
   readonly taskKey: string;
   readonly attempt: number;
   readonly priority: number;
+}
+
+/** A committed effect that is not an attempt. */
+export interface Errand {
+  readonly outboxId: number;
+  readonly workflowId: string;
+  readonly effect: Exclude<RunEffect, { readonly type: "dispatch" | "abort" }>;
 }
 
 export interface OwnershipOptions {
@@ -31,6 +40,8 @@ export interface OwnershipOptions {
   readonly nodes: NodeRepo;
   readonly log: Log;
   dispatch(dispatches: readonly Dispatch[]): void;
+  /** Performs what is neither a dispatch nor an abort; must be idempotent, must not throw. */
+  perform(errands: readonly Errand[]): void;
 }
 
 export interface Ownership {
@@ -46,7 +57,8 @@ export interface Ownership {
    * new owner's mailbox, and the runner aborts those that the new owner has given up.
    */
   drop(id: string): void;
-  toDispatch(outboxId: number, workflowId: string, effect: Json): Dispatch;
+  /** Hands committed effects on: attempts to the queue, the others to whoever performs them. */
+  send(outgoing: readonly Outgoing[], more?: readonly Dispatch[]): void;
 }
 
 export function createOwnership(options: OwnershipOptions): Ownership {
@@ -57,7 +69,10 @@ export function createOwnership(options: OwnershipOptions): Ownership {
     const missing = ids.filter((id) => !owned.has(id));
     for (const loaded of await runs.load(incarnation, missing)) {
       // A turn may have loaded it, and moved on, while this query was under way.
-      if (!owned.has(loaded.run.id)) owned.set(loaded.run.id, ownRun(loaded));
+      if (owned.has(loaded.run.id)) continue;
+      const { plan } = compileDefinition(loaded.definition as unknown as WorkflowDefinition);
+      const outputs = await runs.outputs(loaded.run.id, [...plan.observed]);
+      if (!owned.has(loaded.run.id)) owned.set(loaded.run.id, ownRun(loaded, plan, outputs));
     }
   }
 
@@ -66,17 +81,19 @@ export function createOwnership(options: OwnershipOptions): Ownership {
     await load(ids);
     await loseOrphans();
     const taken = new Set(ids);
-    const left = (await turns.outgoing(incarnation))
-      .filter(({ workflowId }) => taken.has(workflowId))
-      .map(({ outboxId, workflowId, effect }) => toDispatch(outboxId, workflowId, effect));
-    options.dispatch([...left, ...ids.flatMap(dispatchedOf)]);
+    const left = (await turns.outgoing(incarnation)).filter(({ workflowId }) =>
+      taken.has(workflowId),
+    );
+    send(left, ids.flatMap(dispatchedOf));
   }
 
   function dispatchedOf(id: string): Dispatch[] {
     const run = owned.get(id);
     return [...(run?.inFlight ?? [])].flatMap((key) => {
       const task = run?.state.tasks.get(key);
-      if (run === undefined || task?.status !== "dispatched") return [];
+      const isOut = task?.status === "dispatched" || task?.status === "compensating";
+      if (run === undefined || task === undefined || !isOut || run.state.timers.has(`undo/${key}`))
+        return [];
       const { attempt } = task;
       return [
         { outboxId: null, workflowId: id, taskKey: key, attempt, priority: priorityOf(run, key) },
@@ -99,22 +116,34 @@ export function createOwnership(options: OwnershipOptions): Ownership {
   function runningElsewhere(run: OwnedRun) {
     return [...run.inFlight].flatMap((taskKey) => {
       const task = run.state.tasks.get(taskKey);
-      if (task?.status !== "running" || task.node === null || task.node === incarnation) return [];
+      if (task === undefined || task.node === null || task.node === incarnation) return [];
+      if (task.status !== "running" && !task.stopping) return [];
       return [{ id: run.id, taskKey, attempt: task.attempt, node: task.node }];
     });
   }
 
-  function toDispatch(outboxId: number, workflowId: string, effect: Json): Dispatch {
-    const { taskKey, attempt } = effect as unknown as { taskKey: string; attempt: number };
-    const run = owned.get(workflowId);
-    const priority = run === undefined ? defaultPriority : priorityOf(run, taskKey);
-    return { outboxId, workflowId, taskKey, attempt, priority };
+  function send(outgoing: readonly Outgoing[], more: readonly Dispatch[] = []): void {
+    const dispatches = [...more];
+    const errands: Errand[] = [];
+    for (const { outboxId, workflowId, effect: stored } of outgoing) {
+      const effect = stored as unknown as RunEffect;
+      if (effect.type === "dispatch") {
+        const { taskKey, attempt } = effect;
+        const run = owned.get(workflowId);
+        const priority = run === undefined ? defaultPriority : priorityOf(run, taskKey);
+        dispatches.push({ outboxId, workflowId, taskKey, attempt, priority });
+      } else if (effect.type !== "abort") {
+        errands.push({ outboxId, workflowId, effect });
+      }
+    }
+    if (dispatches.length > 0) options.dispatch(dispatches);
+    if (errands.length > 0) options.perform(errands);
   }
 
   return {
     owned,
     load,
-    toDispatch,
+    send,
     claim: async () => {
       const claimed = await runs.claim(incarnation, claimLimit);
       if (claimed.length > 0) await takeOver(claimed);
@@ -132,5 +161,6 @@ export function createOwnership(options: OwnershipOptions): Ownership {
 }
 
 function priorityOf(run: OwnedRun, key: string): number {
-  return run.plan.tasks.get(key)?.priority ?? defaultPriority;
+  const task = run.state.tasks.get(key);
+  return task?.priority ?? run.plan.tasks.get(task?.plan ?? key)?.priority ?? defaultPriority;
 }

@@ -5,9 +5,9 @@
  */
 
 import { admit, type Candidate, type Hold, type Usage } from "../../machines/admission.ts";
-import { defaultPriority } from "../../machines/run-plan.ts";
-import { beginTurn, type Turn } from "../../machines/run-turn.ts";
-import { isInFlight } from "../../machines/task.ts";
+import { defaultPriority } from "../../machines/run/plan.ts";
+import { isAtWork } from "../../machines/run/state.ts";
+import { beginTurn, type Turn } from "../../machines/run/turn.ts";
 import type { OwnedRun } from "./owned-run.ts";
 
 export interface EngineLimits {
@@ -30,6 +30,7 @@ export function dispatchReady(
   open: Map<string, Turn>,
   limits: EngineLimits,
   atMs: number,
+  random: () => number,
 ): Map<string, Hold> {
   const { ready, usage } = survey(owned, open, limits);
   const { admitted, held } = admit(ready, usage, {
@@ -40,7 +41,7 @@ export function dispatchReady(
   for (const { workflowId, taskKey } of admitted) {
     const run = owned.get(workflowId);
     if (run === undefined) continue;
-    const turn = open.get(workflowId) ?? beginTurn(run.state, run.plan);
+    const turn = open.get(workflowId) ?? beginTurn(run.state, run.plan, random);
     open.set(workflowId, turn);
     turn.apply({ type: "task.dispatch", taskKey, by: "scheduler", atMs });
   }
@@ -61,25 +62,28 @@ function survey(
   let connections = 0;
   for (const run of owned.values()) {
     const turn = open.get(run.id);
-    const state = turn?.state() ?? run.state;
+    const { status, priority } = turn?.run() ?? run.state;
     const keys = new Set([...run.ready, ...run.inFlight, ...(turn?.changed().keys() ?? [])]);
     for (const key of keys) {
-      const task = state.tasks.get(key);
-      const planned = run.plan.tasks.get(key);
+      const task = turn?.task(key) ?? run.state.tasks.get(key);
+      const planned = run.plan.tasks.get(task?.plan ?? key);
       if (task === undefined || planned === undefined) continue;
       const { agent, action } = planned;
       const need = limits.actionConnections(agent, action);
-      if (isInFlight(task.status)) {
+      if (isAtWork(task, run.plan)) {
         byAgent.set(agent, (byAgent.get(agent) ?? 0) + 1);
         byWorkflow.set(run.id, (byWorkflow.get(run.id) ?? 0) + 1);
         connections += need;
-      } else if (task.status === "ready" && state.status === "running") {
+      } else if (task.status === "ready" && status === "running" && planned.kind === "action") {
         ready.push({
           workflowId: run.id,
           taskKey: key,
           agent,
           // A run of priority 5 lifts its tasks by 2, one of priority 1 lowers them by 2.
-          priority: Math.min(5, Math.max(1, planned.priority + state.priority - defaultPriority)),
+          priority: Math.min(
+            5,
+            Math.max(1, (task.priority ?? planned.priority) + priority - defaultPriority),
+          ),
           readySinceMs: task.readyAtMs ?? 0,
           connections: need,
         });

@@ -4,47 +4,76 @@
  * @module
  */
 
-import { AgentError, type Json } from "../../machines/error-code.ts";
-import { asRef } from "./input-refs.ts";
+import type { OutputRow } from "../../db/attempt-repo.ts";
+import type { Json } from "../../machines/error-code.ts";
+import type { PlanTask, RunPlan } from "../../machines/run/plan.ts";
+import { refsOf, resolve } from "../../machines/run/values.ts";
+
+/** Where a task stands in its run. */
+export interface Place {
+  readonly iteration: number;
+  readonly index: number | null;
+  readonly item: Json;
+}
+
+/** Tasks whose outputs `template` reads, with those that may stand in for them. */
+export function tasksRead(template: unknown, plan: RunPlan): string[] {
+  const names = new Set(
+    refsOf(template).flatMap(({ kind, name }) => (kind === "output" ? [name] : [])),
+  );
+  for (const name of names) {
+    const stand = standInOf(plan, name);
+    if (stand !== undefined) names.add(stand.key);
+  }
+  return [...names];
+}
+
+function standInOf(plan: RunPlan, name: string): PlanTask | undefined {
+  return [...plan.tasks.values()].find(({ alternativeTo }) => alternativeTo === name);
+}
 
 /**
- * @param outputs Outputs of finished tasks; a reference to a task that is not in here (it was
- *   skipped) gives null.
+ * @param rows Outputs of finished tasks; a reference to a task that is not in here (it was skipped)
+ *   gives null.
  * @throws {AgentError} `INPUT_UNRESOLVED` when a path does not exist in the output that it names.
  */
 export function resolveInput(
   template: unknown,
-  params: Readonly<Record<string, Json>>,
-  outputs: ReadonlyMap<string, Json>,
+  input: Json,
+  rows: readonly OutputRow[],
+  plan: RunPlan,
+  task: PlanTask,
+  place: Place,
 ): Json {
-  const reference = asRef(template);
-  if (reference?.kind === "param") return params[reference.name] ?? null;
-  if (reference?.kind === "output") {
-    const output = outputs.get(reference.name);
-    if (output === undefined) return null;
-    return reference.path === undefined ? output : follow(output, reference.name, reference.path);
-  }
-  if (Array.isArray(template)) return template.map((item) => resolveInput(item, params, outputs));
-  if (typeof template !== "object" || template === null) return (template ?? null) as Json;
-  return Object.fromEntries(
-    Object.entries(template).map(([key, value]) => [key, resolveInput(value, params, outputs)]),
-  );
+  return resolve(template, {
+    input,
+    output: (name) => outputOf(name, rows, plan, task, place),
+    ...(place.index === null ? {} : { item: place.item, index: place.index }),
+  });
 }
 
-function follow(output: Json, task: string, path: string): Json {
-  let value: Json | undefined = output;
-  for (const step of path.split(".")) {
-    const parent: Json | undefined = value;
-    value =
-      typeof parent === "object" && parent !== null && Object.hasOwn(parent, step)
-        ? (parent as Readonly<Record<string, Json>>)[step]
-        : undefined;
-    if (value === undefined) {
-      throw new AgentError(
-        "INPUT_UNRESOLVED",
-        `Cannot fill the input: the output of "${task}" has no "${path}"`,
-      );
-    }
+function outputOf(
+  name: string,
+  rows: readonly OutputRow[],
+  plan: RunPlan,
+  task: PlanTask,
+  place: Place,
+): Json | undefined {
+  const all = rows.filter((row) => row.plan === name);
+  const sameStage = plan.tasks.get(name)?.stage === task.stage;
+  const iteration = sameStage ? place.iteration : Math.max(0, ...all.map((row) => row.iteration));
+  const found = all.filter((row) => row.iteration === iteration);
+  const sameGroup = task.group !== null && plan.tasks.get(name)?.group === task.group;
+  if (sameGroup) return found.find(({ index }) => index === place.index)?.output;
+  const whole = found.find(({ index }) => index === null);
+  if (whole === undefined) {
+    const stand = standInOf(plan, name);
+    return stand === undefined ? undefined : outputOf(stand.key, rows, plan, task, place);
   }
-  return value;
+  if (plan.tasks.get(name)?.group === null) return whole.output;
+  const items = found.filter(({ index }) => index !== null);
+  const length = Math.max(0, ...items.map(({ index }) => (index ?? 0) + 1), whole.size ?? 0);
+  const list: Json[] = Array.from({ length }, () => null);
+  for (const { index, output } of items) if (index !== null) list[index] = output;
+  return list;
 }

@@ -11,11 +11,16 @@ import type { WorkflowDefinition } from "../../actors/define-workflow.ts";
 import type { AgentCall, AgentCallHooks, AgentOutcome, Log, Progress } from "../../actors/ports.ts";
 import type { AttemptKey, AttemptRepo, AttemptRow } from "../../db/attempt-repo.ts";
 import type { TurnRepo } from "../../db/turn-repo.ts";
-import { AgentError, type Json, toErrorRecord } from "../../machines/error-code.ts";
-import { defaultStartToCloseMs } from "../../machines/run-plan.ts";
+import {
+  AgentError,
+  type ErrorRecord,
+  type Json,
+  toErrorRecord,
+} from "../../machines/error-code.ts";
+import type { RunPlan, Timeouts } from "../../machines/run/plan.ts";
 import type { TaskJob } from "../queue/job-queue.ts";
-import { refsOf } from "./input-refs.ts";
-import { resolveInput } from "./task-input.ts";
+import { compileDefinition } from "./compile-definition.ts";
+import { resolveInput, tasksRead } from "./task-input.ts";
 
 /** How long an aborted action may take to end before its thread is terminated. */
 const abortGraceMs = 3_000;
@@ -48,6 +53,8 @@ export interface TaskRunner {
   stop(): Promise<void>;
 }
 
+const inHandStatuses: ReadonlySet<string> = new Set(["dispatched", "running", "compensating"]);
+
 type AbortReason = "stale" | "timeout" | "shutdown";
 
 interface InHand extends AttemptKey {
@@ -60,7 +67,10 @@ export function createTaskRunner(options: TaskRunnerOptions): TaskRunner {
   const inHand = new Map<string, InHand>();
   const begun = new Set<string>();
   const progress = new Map<string, Progress>();
-  const definitions = new Map<string, WorkflowDefinition>();
+  const plans = new Map<
+    string,
+    { readonly plan: RunPlan; readonly definition: WorkflowDefinition }
+  >();
   let stopping = false;
   const staleCheck = setInterval(() => void abortStale(), staleCheckMs);
 
@@ -75,8 +85,8 @@ export function createTaskRunner(options: TaskRunnerOptions): TaskRunner {
     }
   }
 
-  async function definitionOf(hash: string): Promise<WorkflowDefinition> {
-    const known = definitions.get(hash);
+  async function planOf(hash: string): Promise<{ plan: RunPlan; definition: WorkflowDefinition }> {
+    const known = plans.get(hash);
     if (known !== undefined) return known;
     const body = (await attempts.definition(hash)) as unknown as WorkflowDefinition | undefined;
     if (body === undefined) {
@@ -85,9 +95,10 @@ export function createTaskRunner(options: TaskRunnerOptions): TaskRunner {
         `Cannot run a task: no definition ${hash} is stored`,
       );
     }
-    if (definitions.size >= cachedDefinitions) definitions.clear();
-    definitions.set(hash, body);
-    return body;
+    if (plans.size >= cachedDefinitions) plans.clear();
+    const compiled = compileDefinition(body);
+    plans.set(hash, compiled);
+    return compiled;
   }
 
   /** Keeps trying while the database is away: the work is done and must not be lost. */
@@ -105,10 +116,18 @@ export function createTaskRunner(options: TaskRunnerOptions): TaskRunner {
     }
   }
 
-  async function postLost(key: AttemptKey, reason: string): Promise<void> {
+  async function postLost(key: AttemptKey, reason: string, begun = true): Promise<void> {
     const { workflowId, taskKey, attempt } = key;
-    const event = { type: "task.lost", taskKey, attempt, reason, by: incarnation };
+    const event = { type: "task.lost", taskKey, attempt, reason, begun, by: incarnation };
     await post(workflowId, event, `${idOf(key)}/lost`);
+  }
+
+  /** An attempt that was told to stop has: its slot is free, and what it did can be undone. */
+  async function postStopped(key: AttemptKey, code: string, afterMs: number): Promise<void> {
+    const { workflowId, taskKey, attempt } = key;
+    const how = code === "ABORTED" ? "by itself" : code;
+    const event = { type: "task.stopped", taskKey, attempt, how, by: incarnation };
+    await post(workflowId, { ...event, afterMs: Math.round(afterMs) }, `${idOf(key)}/stopped`);
   }
 
   async function execute(
@@ -117,22 +136,20 @@ export function createTaskRunner(options: TaskRunnerOptions): TaskRunner {
     signal: AbortSignal,
   ): Promise<AgentOutcome> {
     const { workflowId, taskKey, attempt } = key;
-    const definition = await definitionOf(row.definitionHash);
-    const task = findTask(definition, taskKey);
-    if (task === undefined) {
+    const { definition, plan } = await planOf(row.definitionHash);
+    const task = plan.tasks.get(row.plan);
+    const written = task && definition.stages[task.stage]?.tasks[task.key];
+    if (task === undefined || written === undefined) {
       throw new AgentError(
         "TASK_UNKNOWN",
         `Cannot run "${taskKey}": its definition has no such task`,
       );
     }
-    const wanted = refsOf(task.with ?? {}).filter(({ kind }) => kind === "output");
-    const outputs = await attempts.outputs(
-      workflowId,
-      wanted.map(({ name }) => name),
-    );
-    const params = row.input as Readonly<Record<string, Json>>;
-    const [agent = "", action = ""] = task.do.split(".");
-    const input = resolveInput(task.with ?? {}, params, outputs);
+    const template = written.with ?? {};
+    const outputs = await attempts.outputs(workflowId, tasksRead(template, plan));
+    const input = resolveInput(template, row.input, outputs, plan, task, row);
+    const undo = row.status === "compensating";
+    const { agent, action } = (undo ? task.compensate : null) ?? task;
     const call = {
       workflowId,
       taskKey,
@@ -142,22 +159,35 @@ export function createTaskRunner(options: TaskRunnerOptions): TaskRunner {
       input,
       lastCheckpoint: row.checkpoint,
       deaths: row.deaths,
+      // Another action that undoes it is run, its own is asked to compensate.
+      undo: undo && agent === task.agent && action === task.action,
     };
-    return await withTimeout(call, task.timeouts?.startToCloseMs ?? defaultStartToCloseMs, signal);
+    return await withTimeout(call, task.timeouts, signal);
   }
 
   async function withTimeout(
     call: AgentCall,
-    limitMs: number,
+    limits: Timeouts,
     outer: AbortSignal,
   ): Promise<AgentOutcome> {
     const timeout = new AbortController();
-    const timer = setTimeout(() => timeout.abort("timeout" satisfies AbortReason), limitMs);
+    const { startToCloseMs, heartbeatMs } = limits;
+    let missed: "start-to-close" | "heartbeat" = "start-to-close";
+    const timer = setTimeout(() => timeout.abort("timeout" satisfies AbortReason), startToCloseMs);
+    const onSilence = (): void => {
+      missed = "heartbeat";
+      timeout.abort("timeout" satisfies AbortReason);
+    };
+    let silence = heartbeatMs === null ? undefined : setTimeout(onSilence, heartbeatMs);
     try {
       const outcome = await options.runAgent(call, {
         signal: AbortSignal.any([outer, timeout.signal]),
         graceMs: abortGraceMs,
         onHeartbeat: (report) => {
+          if (heartbeatMs !== null) {
+            clearTimeout(silence);
+            silence = setTimeout(onSilence, heartbeatMs);
+          }
           if (report !== undefined) progress.set(`${call.workflowId}/${call.taskKey}`, report);
           options.onProgress(call.workflowId, call.taskKey, report);
         },
@@ -171,12 +201,9 @@ export function createTaskRunner(options: TaskRunnerOptions): TaskRunner {
         onTaskTimes: () => attempts.times(call.workflowId),
       });
       if (!timeout.signal.aborted || outcome.type === "succeeded") return outcome;
-      const message = `Cannot finish ${call.agent}.${call.action} in time: the limit is ${limitMs} ms`;
-      return {
-        type: "failed",
-        error: { name: "TimeoutError", code: "START_TO_CLOSE_TIMEOUT", message, retryable: true },
-      };
+      return { type: "failed", error: timeoutError(call, missed, limits) };
     } finally {
+      clearTimeout(silence);
       clearTimeout(timer);
     }
   }
@@ -184,25 +211,35 @@ export function createTaskRunner(options: TaskRunnerOptions): TaskRunner {
   async function runAttempt(key: AttemptKey, row: AttemptRow, signal: AbortSignal): Promise<void> {
     const { workflowId, taskKey, attempt } = key;
     const id = idOf(key);
-    const started = post(
-      workflowId,
-      { type: "task.started", taskKey, attempt, node: incarnation, by: incarnation },
-      `${id}/started`,
-    );
+    const startedEvent = {
+      type: "task.started",
+      taskKey,
+      attempt,
+      node: incarnation,
+      by: incarnation,
+    };
+    const started =
+      row.status === "compensating"
+        ? Promise.resolve()
+        : post(workflowId, startedEvent, `${id}/started`);
     // Awaited below; a failure before that is no unhandled rejection.
     started.catch(() => undefined);
+    let told: number | undefined;
+    signal.addEventListener("abort", () => {
+      told = performance.now();
+    });
     const outcome = await execute(key, row, signal).catch(
       (error: unknown): AgentOutcome => ({ type: "failed", error: toErrorRecord(error) }),
     );
     progress.delete(`${workflowId}/${taskKey}`);
     await started;
     if (outcome.type === "failed" && signal.aborted) {
-      if (signal.reason === "shutdown") await postLost(key, "node stopped");
-      return;
+      if (signal.reason === "shutdown") return await postLost(key, "node stopped");
+      return await postStopped(key, outcome.error.code, performance.now() - (told ?? 0));
     }
     // Nothing of it has run: it waits for its agent, and no attempt is used up.
     if (outcome.type === "failed" && outcome.error.code === "AGENT_GONE") {
-      return await postLost(key, outcome.error.message);
+      return await postLost(key, outcome.error.message, false);
     }
     const event = {
       type: "task.finished",
@@ -224,8 +261,7 @@ export function createTaskRunner(options: TaskRunnerOptions): TaskRunner {
     const key = plainKey(job);
     const id = idOf(key);
     const row = await attempts.read(job.workflowId, job.taskKey);
-    const isCurrent =
-      row?.attempt === job.attempt && (row.status === "dispatched" || row.status === "running");
+    const isCurrent = row?.attempt === job.attempt && inHandStatuses.has(row.status);
     // A second delivery of what is in hand, or of what was decided meanwhile, is dropped.
     if (stopping || row === undefined || !isCurrent || begun.has(id)) return;
     if (row.status === "running") {
@@ -266,9 +302,16 @@ function plainKey({ workflowId, taskKey, attempt }: AttemptKey): AttemptKey {
   return { workflowId, taskKey, attempt };
 }
 
-function findTask(definition: WorkflowDefinition, key: string) {
-  for (const { tasks } of Object.values(definition.stages)) {
-    if (Object.hasOwn(tasks, key)) return tasks[key];
+function timeoutError(
+  { agent, action }: AgentCall,
+  missed: "start-to-close" | "heartbeat",
+  { startToCloseMs, heartbeatMs }: Timeouts,
+): ErrorRecord {
+  const name = "TimeoutError";
+  if (missed === "heartbeat") {
+    const message = `Cannot go on with ${agent}.${action}: no heartbeat for ${heartbeatMs} ms`;
+    return { name, code: "HEARTBEAT_TIMEOUT", message, retryable: true };
   }
-  return undefined;
+  const message = `Cannot finish ${agent}.${action} in time: the limit is ${startToCloseMs} ms`;
+  return { name, code: "START_TO_CLOSE_TIMEOUT", message, retryable: true };
 }

@@ -8,9 +8,9 @@
 import { z } from "zod";
 import type { WorkflowDefinition } from "../../actors/define-workflow.ts";
 import type { Json } from "../../machines/error-code.ts";
+import { asRef } from "../../machines/run/values.ts";
 import { actionSchema } from "../action-schema.ts";
 import type { FindAgent } from "./definition.ts";
-import { asRef } from "./input-refs.ts";
 
 type Schema = { readonly [key: string]: Json };
 
@@ -80,7 +80,8 @@ function pointerStep(step: PropertyKey): string {
 function usesOf(definition: WorkflowDefinition, findAgent: FindAgent): InputUse[] {
   const tasks = Object.values(definition.stages).flatMap((stage) => Object.values(stage.tasks));
   return tasks.flatMap(({ do: action, with: given }) => {
-    if (given === undefined || !JSON.stringify(given).includes('"$param"')) return [];
+    if (action === undefined || given === undefined || !JSON.stringify(given).includes('"$param"'))
+      return [];
     const [agent = "", name = ""] = action.split(".");
     const capabilities = findAgent(agent)?.capabilities ?? {};
     const capability = Object.hasOwn(capabilities, name) ? capabilities[name] : undefined;

@@ -12,7 +12,8 @@ import {
   type TurnRepo,
 } from "../../db/turn-repo.ts";
 import type { Json } from "../../machines/error-code.ts";
-import { beginTurn, initialRun, type RunState } from "../../machines/run-turn.ts";
+import { derive, initialRun, type RunState, type RunTimer } from "../../machines/run/state.ts";
+import { beginTurn } from "../../machines/run/turn.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 import { event, planOf } from "../support/run-events.ts";
 
@@ -48,13 +49,14 @@ async function newRun(owner = me): Promise<string> {
   made += 1;
   const id = `run-${made}`;
   await runs.insert({
-    run: initialRun(id, plan, 3),
+    run: initialRun(id, plan),
     workflow: "w",
     title: "W",
     definitionHash: "hash",
     definition: {},
     input: {},
     idempotencyKey: null,
+    actions: new Map(),
     owner,
     startEvent: { type: "run.start", paused: false, by: "test" },
   });
@@ -64,7 +66,7 @@ async function newRun(owner = me): Promise<string> {
 async function stateOf(id: string): Promise<RunState> {
   const [loaded] = await runs.load(me, [id]);
   if (loaded === undefined) throw new Error(`${id} is not owned by ${me}`);
-  return loaded.run;
+  return { ...loaded.run, outputs: new Map(), ...derive(loaded.run.tasks.values(), plan) };
 }
 
 /** Start and first dispatch of the run, as a turn commits them. */
@@ -72,14 +74,14 @@ function firstTurn(before: RunState, change: Partial<CommittedRun> = {}): Commit
   const turn = beginTurn(before, plan);
   turn.apply(event.start);
   turn.apply(event.dispatch("a"));
-  const state = turn.state();
   return {
-    state,
+    run: turn.run(),
     epoch: 1,
     journal: turn.journal(),
     effects: turn.effects() as unknown as Json[],
-    timers: [],
-    tasks: [...turn.changed()].map(([key, output]) => ({ state: state.tasks.get(key)!, output })),
+    timers: new Map(),
+    tasks: [...turn.changed().values()],
+    actions: new Map(),
     ...change,
   };
 }
@@ -100,7 +102,10 @@ describe("commit()", () => {
     const mail = events.filter(({ workflowId }) => workflowId === id);
     const outgoing = await turns.commit(me, [firstTurn(await stateOf(id))], mail);
     expect(outgoing).toMatchObject([{ workflowId: id, effect: { taskKey: "a", attempt: 1 } }]);
-    expect(await stateOf(id)).toEqual(firstTurn(initialRun(id, plan, 3)).state);
+    const turn = beginTurn(initialRun(id, plan), plan);
+    turn.apply(event.start);
+    turn.apply(event.dispatch("a"));
+    expect(await stateOf(id)).toEqual(turn.state());
     expect(await rowsOf(id)).toEqual({ mailbox: 0, journal: 4, outbox: 1, timers: 0 });
     expect(await turns.outgoing(me)).toEqual(outgoing);
     await turns.performed(outgoing.map(({ outboxId }) => outboxId));
@@ -136,11 +141,13 @@ describe("commit()", () => {
     const output = { "k\u0000": "a\u0000b", cut: "😀".slice(0, 1), text: "\\u0000", whole: "😀" };
     const turn = firstTurn(await stateOf(id));
     const tasks = turn.tasks.map((task) => ({
+      isNew: false,
       state: { ...task.state, status: "succeeded" as const },
       output: task.state.key === "a" ? output : undefined,
     }));
     await turns.commit(me, [{ ...turn, tasks }], []);
-    expect((await attempts.outputs(id, ["a"])).get("a")).toEqual({
+    const [row] = await attempts.outputs(id, ["a"]);
+    expect(row?.output).toEqual({
       "k\ufffd": "a\ufffdb",
       cut: "\ufffd",
       text: "\\u0000",
@@ -150,16 +157,16 @@ describe("commit()", () => {
 
   test("sets a timer, moves it when it is set again, and removes it when it has fired", async () => {
     const id = await newRun();
-    const timer = (dueAtMs: number) => [
-      { key: "retry/a", event: { type: "retry.due", taskKey: "a", attempt: 1 }, dueAtMs },
-    ];
+    const retry = { type: "retry.due", taskKey: "a", attempt: 1 };
+    const timer = (dueAtMs: number): ReadonlyMap<string, RunTimer> =>
+      new Map([["retry/a", { event: retry, dueAtMs, remainingMs: null }]]);
     const first = firstTurn(await stateOf(id), { timers: timer(Date.now() + 3_600_000) });
     await turns.commit(me, [first], []);
     expect((await turns.pending(me, 500)).nextDueMs).toBeGreaterThan(Date.now());
     await turns.commit(me, [{ ...first, journal: [], effects: [], timers: timer(1_000) }], []);
     const fired = (await turns.pending(me, 500)).events.filter(({ timerKey }) => timerKey !== null);
     expect(fired).toMatchObject([{ workflowId: id, timerKey: "retry/a", atMs: 1_000 }]);
-    await turns.commit(me, [{ ...first, journal: [], effects: [] }], fired);
+    await turns.commit(me, [{ ...first, journal: [], effects: [], timers: new Map() }], fired);
     expect(await rowsOf(id)).toMatchObject({ timers: 0 });
   });
 });

@@ -27,13 +27,28 @@ const events = {
   cancel: { type: "cancel" },
   skip: { type: "skip" },
   reset: { type: "reset" },
+  open: { type: "open" },
+  park: { type: "park" },
+  repeat: { type: "repeat" },
+  "settle well": { type: "settle", as: "succeeded" },
+  "settle badly": { type: "settle", as: "failed" },
+  undo: { type: "undo" },
+  undone: { type: "undone", attempt: current },
 } as const satisfies Record<string, TaskEvent>;
 type EventName = keyof typeof events;
 
 /** The whole statechart; what is not here must change nothing. */
 const table: Record<TaskStatus, Partial<Record<EventName, TaskStatus>>> = {
   blocked: { unblock: "ready", cancel: "cancelled", skip: "skipped" },
-  ready: { dispatch: "dispatched", cancel: "cancelled", skip: "skipped" },
+  ready: {
+    dispatch: "dispatched",
+    open: "running",
+    "fail, may repeat": "failed",
+    "fail, may not repeat": "failed",
+    "fail, died": "failed",
+    cancel: "cancelled",
+    skip: "skipped",
+  },
   dispatched: {
     start: "running",
     succeed: "succeeded",
@@ -41,6 +56,7 @@ const table: Record<TaskStatus, Partial<Record<EventName, TaskStatus>>> = {
     "fail, died": "retrying",
     "fail, may not repeat": "failed",
     lose: "ready",
+    park: "parked",
     cancel: "cancelled",
     skip: "skipped",
   },
@@ -50,13 +66,39 @@ const table: Record<TaskStatus, Partial<Record<EventName, TaskStatus>>> = {
     "fail, died": "retrying",
     "fail, may not repeat": "failed",
     lose: "ready",
+    park: "parked",
     cancel: "cancelled",
     skip: "skipped",
   },
-  retrying: { due: "ready", cancel: "cancelled", skip: "skipped" },
-  failed: { reset: "blocked", skip: "skipped" },
-  cancelled: { reset: "blocked" },
-  succeeded: {},
+  retrying: {
+    due: "ready",
+    "fail, may repeat": "failed",
+    "fail, may not repeat": "failed",
+    "fail, died": "failed",
+    cancel: "cancelled",
+    skip: "skipped",
+    park: "parked",
+  },
+  failed: { reset: "blocked", skip: "skipped", park: "parked", undo: "compensating" },
+  cancelled: { reset: "blocked", undo: "compensating" },
+  succeeded: { undo: "compensating" },
+  parked: {
+    repeat: "ready",
+    "settle well": "succeeded",
+    "settle badly": "failed",
+    skip: "skipped",
+    cancel: "cancelled",
+    undo: "compensating",
+  },
+  compensating: {
+    undone: "compensated",
+    undo: "compensating",
+    "fail, may repeat": "compensating",
+    "fail, may not repeat": "compensating",
+    "fail, died": "compensating",
+    park: "parked",
+  },
+  compensated: { reset: "blocked" },
   skipped: {},
 };
 const statuses = Object.keys(table) as TaskStatus[];
@@ -78,11 +120,17 @@ describe("nextTask()", () => {
       expect(after).toBe(before);
       return;
     }
+    const begins = ["dispatch", "open", "undo"].includes(name);
+    // An undoing that is tried again remembers how often it failed.
+    const forgets =
+      ["reset", "repeat"].includes(name) || (name === "undo" && from !== "compensating");
+    // What can only still time out fails without having been tried.
+    const counts = name.startsWith("fail") && from !== "retrying";
     expect(after).toEqual({
       status: to,
-      attempt: name === "dispatch" ? current + 1 : current,
-      failures: name.startsWith("fail") ? 2 : name === "reset" ? 0 : 1,
-      deaths: name.includes("died") ? 2 : name === "reset" ? 0 : 1,
+      attempt: begins ? current + 1 : current,
+      failures: forgets ? 0 : counts ? 2 : 1,
+      deaths: forgets ? 0 : counts && name.includes("died") ? 2 : 1,
     });
   });
 
@@ -157,6 +205,9 @@ test("each status is open, done well or done badly, and only the first may be in
     ["failed", false, false, false],
     ["cancelled", false, false, false],
     ["succeeded", false, false, true],
+    ["parked", true, false, false],
+    ["compensating", true, false, false],
+    ["compensated", false, false, false],
     ["skipped", false, false, true],
   ]);
 });

@@ -4,14 +4,27 @@
  * @module
  */
 
-import { createPlan, type PlanTask, type RunPlan } from "../../machines/run-plan.ts";
-import type { RunEvent, RunState, TaskState } from "../../machines/run-turn.ts";
+import {
+  createPlan,
+  type PlanOptions,
+  type PlanTask,
+  type RunPlan,
+} from "../../machines/run/plan.ts";
+import type { RunEvent, RunState, TaskState } from "../../machines/run/state.ts";
 
-export type TaskOptions = Partial<Pick<PlanTask, "after" | "maxFailures" | "onFailure">>;
+export type TaskOptions = Partial<
+  Omit<PlanTask, "key" | "stage" | "retry" | "timeouts" | "onFailure">
+> & {
+  readonly maxFailures?: number;
+  readonly retry?: Partial<PlanTask["retry"]>;
+  readonly timeouts?: Partial<PlanTask["timeouts"]>;
+  /** A word, or the key of the task that takes its place. */
+  readonly onFailure?: string;
+};
 export type Stages = Readonly<Record<string, Readonly<Record<string, TaskOptions>>>>;
 
 /** A chain of stages, as `defineStatechart` makes it. */
-export function planOf(stages: Stages): RunPlan {
+export function planOf(stages: Stages, options: PlanOptions = {}): RunPlan {
   const names = Object.keys(stages);
   const states: Record<string, object> = {
     completed: { type: "final" },
@@ -21,25 +34,69 @@ export function planOf(stages: Stages): RunPlan {
     const onDone = names[index + 1] ?? "completed";
     states[name] = { invoke: { src: name, id: name, onDone, onError: "failed" } };
   }
-  return createPlan(tasksOf(stages), { initial: names[0] ?? "completed", states }, 8);
+  return chartPlanOf(stages, { initial: names[0] ?? "completed", states }, options);
+}
+
+/** The same with a chart of one's own. */
+export function chartPlanOf(
+  stages: Stages,
+  chart: { readonly initial: string; readonly states: Readonly<Record<string, object>> },
+  options: PlanOptions = {},
+): RunPlan {
+  return createPlan(tasksOf(stages), chart, 8, options);
 }
 
 function tasksOf(stages: Stages): PlanTask[] {
   return Object.entries(stages).flatMap(([stage, tasks]) =>
-    Object.entries(tasks).map(([key, options]) => ({
-      key,
-      stage,
-      agent: "A",
-      action: "do",
-      after: [],
-      priority: 3,
-      maxFailures: 1,
-      backoff: { kind: "fixed", initialMs: 1, maxMs: 1 },
-      startToCloseMs: 1_000,
-      onFailure: "fail",
-      ...options,
-    })),
+    Object.entries(tasks).map(([key, options]) => planTask(key, stage, options)),
   );
+}
+
+const words = new Set(["fail", "skip", "rollback", "escalate"]);
+
+function planTask(key: string, stage: string, options: TaskOptions): PlanTask {
+  const { maxFailures = 1, retry, timeouts, onFailure = "fail", ...rest } = options;
+  return {
+    key,
+    stage,
+    kind: "action",
+    agent: "A",
+    action: "do",
+    after: [],
+    priority: 3,
+    retry: {
+      maxFailures,
+      kind: "fixed",
+      initialMs: 1,
+      maxMs: 1,
+      jitter: 0,
+      totalMs: null,
+      nonRetryable: [],
+      ...retry,
+    },
+    timeouts: {
+      scheduleToStartMs: null,
+      startToCloseMs: 1_000,
+      scheduleToCloseMs: null,
+      heartbeatMs: null,
+      ...timeouts,
+    },
+    onFailure: words.has(onFailure)
+      ? { type: onFailure as "fail" }
+      : { type: "alternative", task: onFailure },
+    compensate: null,
+    atMostOnce: false,
+    local: false,
+    when: null,
+    forEach: undefined,
+    group: null,
+    alternativeTo: null,
+    input: undefined,
+    workflow: null,
+    signal: null,
+    sleepMs: undefined,
+    ...rest,
+  };
 }
 
 const who = { by: "test", atMs: 1 };

@@ -10,9 +10,9 @@ import type { AgentDefinition } from "../../actors/define-agent.ts";
 import type { StageDefinition } from "../../actors/define-workflow.ts";
 import type { AgentContext } from "../../actors/ports.ts";
 import { AgentError, type Json } from "../../machines/error-code.ts";
+import { resolve } from "../../machines/run/values.ts";
 import { type Bus, createBus } from "../../runtime/bus/bus.ts";
 import { type Coordination, createCoordination } from "../../runtime/bus/coordination.ts";
-import { resolveInput } from "../../runtime/engine/task-input.ts";
 import { createAgentContext } from "./agent-context.ts";
 
 export interface Messages {
@@ -75,8 +75,8 @@ export async function runStage(
     const ready = [...open].find(([, task]) => (task.after ?? []).every((key) => !open.has(key)));
     if (ready === undefined) throw new Error("Cannot run the stage: its tasks wait in a circle");
     const [key, task] = ready;
-    const [agent = "", action = ""] = task.do.split(".");
-    const input = resolveInput(task.with ?? {}, params, outputs);
+    const [agent = "", action = ""] = (task.do ?? "").split(".");
+    const input = resolve(task.with ?? {}, { input: params, output: (name) => outputs.get(name) });
     const idempotencyKey = `${overrides.workflowId ?? "wf-test"}/${key}`;
     const of = { ...overrides, taskKey: key, idempotencyKey };
     outputs.set(key, await system.call(agent, action, input, of));

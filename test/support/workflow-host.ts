@@ -81,6 +81,7 @@ export async function openTestHost(options: {
     log,
     random: () => 0,
     runAgent: options.runAgent,
+    startChild: (parentId, child) => workflows.startChild(parentId, child),
     onFatal: (reason) => void problems.push(`fatal: ${reason}`),
     onTurn: (run) => {
       if (isTerminal(run.state.status)) options.onFinished?.(run.id);

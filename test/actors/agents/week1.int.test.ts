@@ -42,7 +42,7 @@ function resolve(input: TaskInput, params: Record<string, unknown>): unknown {
 
 async function runTask(key: string, params: Record<string, unknown>): Promise<void> {
   const task = week1.tasks[key]!;
-  const [name, action = ""] = task.do.split(".");
+  const [name, action = ""] = (task.do ?? "").split(".");
   const capability = agents.find((agent) => agent.name === name)!.capabilities[action]!;
   const input = capability.input.parse(resolve(task.with ?? {}, params));
   // Another task key than the workflow's: there is no coordinator here to arrive at.

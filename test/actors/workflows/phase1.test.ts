@@ -44,7 +44,7 @@ test("phase1's agents arrive at each week's barrier after their last task of the
   for (const [week, arrivals] of Object.entries(weekArrivals)) {
     const expected: Record<string, string> = {};
     for (const [key, task] of Object.entries(phase1.stages[week]?.tasks ?? {})) {
-      expected[task.do.split(".")[0] ?? ""] = key;
+      expected[(task.do ?? "").split(".")[0] ?? ""] = key;
     }
     expect(arrivals, week).toEqual({ DIRECTOR: "phase1_completion_review", ...expected });
   }
@@ -60,7 +60,7 @@ test("phase1's reservation is the peak of what its agents need side by side", ()
     for (const depth of new Set(depths.values())) {
       const together = Object.entries(stage.tasks)
         .filter(([key]) => depths.get(key) === depth)
-        .map(([, task]) => find(task.do.split(".")[0] ?? "")!.resources);
+        .map(([, task]) => find((task.do ?? "").split(".")[0] ?? "")!.resources);
       peak.cpu = Math.max(peak.cpu, sum(together.map((need) => need.cpu)));
       peak.memoryMb = Math.max(peak.memoryMb, sum(together.map((need) => need.memoryMb)));
     }

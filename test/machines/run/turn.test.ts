@@ -1,12 +1,13 @@
 import { describe, expect, test } from "vitest";
-import type { Json } from "../../machines/error-code.ts";
-import type { RunPlan } from "../../machines/run-plan.ts";
-import { beginTurn, initialRun, type RunEffect, type RunEvent } from "../../machines/run-turn.ts";
-import { event, planOf, task } from "../support/run-events.ts";
+import type { Json } from "../../../machines/error-code.ts";
+import type { RunPlan } from "../../../machines/run/plan.ts";
+import { initialRun, type RunEffect, type RunEvent } from "../../../machines/run/state.ts";
+import { beginTurn } from "../../../machines/run/turn.ts";
+import { event, planOf, task } from "../../support/run-events.ts";
 
 /** A run that takes each event in a turn of its own. */
 function open(plan: RunPlan) {
-  let state = initialRun("run", plan, 3);
+  let state = initialRun("run", plan);
   const journal: { type: string; payload: Json }[] = [];
   const effects: RunEffect[] = [];
   function apply(...events: readonly RunEvent[]): void {
@@ -73,11 +74,10 @@ describe("beginTurn()", () => {
   test("repeats a retryable failure until its attempts are used up", () => {
     const run = open(planOf({ one: { a: { maxFailures: 2 } } }));
     run.apply(event.start, event.dispatch("a"), event.failed("a", 1, true));
-    expect(run.effects.at(-1)).toEqual({
-      type: "retry-timer",
-      taskKey: "a",
-      attempt: 1,
-      failures: 1,
+    expect(run.state().timers.get("retry/a")).toEqual({
+      event: { type: "retry.due", taskKey: "a", attempt: 1, by: "timer" },
+      dueAtMs: 2,
+      remainingMs: null,
     });
     run.apply(event.due("a", 1), event.dispatch("a"), event.failed("a", 2, true));
     expect(run.state().status).toBe("failed");
@@ -145,9 +145,9 @@ describe("beginTurn()", () => {
 
   test("an event for a task that does not exist throws, and leaves the state before as it was", () => {
     const plan = planOf({ one: { a: {} } });
-    const before = initialRun("run", plan, 3);
+    const before = initialRun("run", plan);
     const turn = beginTurn(before, plan);
     expect(() => turn.apply(event.started("nobody", 1))).toThrow('no task "nobody"');
-    expect(before).toEqual(initialRun("run", plan, 3));
+    expect(before).toEqual(initialRun("run", plan));
   });
 });
