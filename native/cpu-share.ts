@@ -7,8 +7,8 @@
 import { readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 
-/** However crowded a machine is, a limit is not stretched beyond 20 times. */
-const leastShare = 0.05;
+/** However crowded a machine is, a limit is not stretched beyond 10 times. */
+const leastShare = 0.1;
 
 /** 1 on a calm machine, ¼ where four threads want each core. 1 too where the system does not tell (all but Linux). */
 export function cpuShare(): number {
