@@ -37,6 +37,9 @@ export function createRestartCounterRepo(db: Database, node: string): RestartCou
         values (${node}, ${supervisor}, ${toJsonb(restartsAt)}::jsonb, ${toJsonb(children)}::jsonb)
         on conflict (node, supervisor) do update set restarts_at = excluded.restarts_at,
           children = excluded.children, updated_at = clock_timestamp()`);
+      // Of supervisors that are no more: other code, other agents. Their periods are long over.
+      await db.execute(sql`delete from spectra.restart_counters
+        where node = ${node} and updated_at < now() - interval '1 day'`);
     },
     remove: async (supervisor) => {
       await db.execute(sql`delete from spectra.restart_counters

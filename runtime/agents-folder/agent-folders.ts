@@ -15,6 +15,7 @@ import type { Log } from "../../actors/ports.ts";
 import { type Claims, claimNames, type Holders, type ProvidedAgent } from "./claims.ts";
 import { type LoadedModule, type LoadOptions, loadModule, RefusedModule } from "./load-module.ts";
 import { listModules, shownPath } from "./module-files.ts";
+import { pruneCache } from "./prune-cache.ts";
 import { type FileWatch, watchFiles } from "./watch-files.ts";
 
 /** Modules that are looked at at once. */
@@ -27,6 +28,8 @@ export interface FolderHost {
    * also stays when the new one cannot start. Resolves when the agent takes tasks.
    */
   provideAgent(card: AgentCard, moduleUrl: string): Promise<void>;
+  /** Compiled modules that agents run or may run again. */
+  modulesInUse(): ReadonlySet<string>;
   /** Waits for the running attempts. */
   removeAgent(name: string): Promise<void>;
   setWorkflow(id: string, definition: WorkflowDefinition | undefined): void;
@@ -123,6 +126,14 @@ export function createAgentFolders(options: AgentFoldersOptions): AgentFolders {
     for (const line of problems()) if (!before.has(line)) log.error(line);
     applyWorkflows(previous);
     applyAgents(previous);
+    await pruneCache(cacheDir, inUse()).catch((error: unknown) => {
+      log.warn(`Cannot clean ${cacheDir}: ${String(error)}`);
+    });
+  }
+
+  function inUse(): ReadonlySet<string> {
+    const loaded = [...modules.values(), ...refusedModules.values()].map(({ url }) => url);
+    return new Set([...loaded, ...(host?.modulesInUse() ?? [])]);
   }
 
   function applyWorkflows(previous: Claims): void {

@@ -22,6 +22,8 @@ export interface OpenPool extends AgentsHandle {
    * @throws {AgentError} When it cannot start; then all is as before.
    */
   provideAgent(card: AgentCard, moduleUrl: string): Promise<void>;
+  /** Modules that an agent here runs, or may run again: also those of old code that ends what it has begun. */
+  modulesInUse(): ReadonlySet<string>;
   /** Takes no more calls of it, waits for those that run, then ends its thread. */
   removeAgent(name: string): Promise<void>;
 }
@@ -47,8 +49,8 @@ interface Member {
 export function createOpenPool(options: OpenPoolOptions): OpenPool {
   const { builtIn, log } = options;
   const members = new Map<string, Member>();
-  /** Everything of ours that runs, also what is being started or ends its last attempts. */
-  const alive = new Set<AgentsHandle>();
+  /** Everything of ours that runs, also what is being started or ends its last attempts, with its module. */
+  const alive = new Map<AgentsHandle, string>();
   /** Agents that were here: their code is gone, or going. */
   const removed = new Set<string>();
   let stopping = false;
@@ -78,7 +80,7 @@ export function createOpenPool(options: OpenPoolOptions): OpenPool {
       }
     });
     member.pool = pool;
-    alive.add(pool);
+    alive.set(pool, moduleUrl);
     try {
       if (stopping) throw new Error(`Cannot start agent ${card.name}: the node is stopping`);
       await pool.allHealthy;
@@ -134,6 +136,7 @@ export function createOpenPool(options: OpenPoolOptions): OpenPool {
       if (state !== undefined) options.onChange(state);
       if (old !== undefined) void retire(name, old.pool);
     },
+    modulesInUse: () => new Set(alive.values()),
     removeAgent: async (name) => {
       const member = members.get(name);
       if (member === undefined) return;
@@ -143,7 +146,7 @@ export function createOpenPool(options: OpenPoolOptions): OpenPool {
     },
     stop: async () => {
       stopping = true;
-      await Promise.all([...alive].map(end));
+      await Promise.all([...alive.keys()].map(end));
       await builtIn.stop();
     },
   };

@@ -7,10 +7,11 @@
 import { agentDefinitions } from "../../actors/agents/registry.ts";
 import type { AgentState, HostFacts } from "../../actors/ports.ts";
 import type { ChildPlace, ChildSpec, RunningChild } from "../../actors/tree/child-spec.ts";
-import { createOpenPool } from "../agents-folder/open-pool.ts";
+import type { RestartMemory } from "../../actors/tree/restart-memory.ts";
+import { createOpenPool, type OpenPool } from "../agents-folder/open-pool.ts";
 import type { Config } from "../config.ts";
 import { viewOfAgent } from "../views.ts";
-import { type AgentsOptions, startAgents } from "../worker/agent/agent-pool.ts";
+import { type AgentsOptions, openSpares, startAgents } from "../worker/agent/agent-pool.ts";
 import type { NodeContext } from "./context.ts";
 
 export function agentsChild(node: NodeContext): ChildSpec {
@@ -37,7 +38,9 @@ async function start(node: NodeContext, place: ChildPlace): Promise<RunningChild
     await builtIn.stop();
     throw error;
   }
-  const agents = createOpenPool({
+  // One for all agents of folders: those of SPECTRA must not lose theirs to them.
+  const spares = openSpares(1, options.ports);
+  const pool = createOpenPool({
     builtIn,
     log,
     onChange,
@@ -45,15 +48,32 @@ async function start(node: NodeContext, place: ChildPlace): Promise<RunningChild
       startAgents({
         ...options,
         // Two versions of an agent may live at one address for a while: only the place is shared.
-        place: { address: place.address, tree: {} },
+        place: { address: place.address, tree: { memory: memoryOf(node, card.name, moduleUrl) } },
         definitions: [card],
-        spares: 0,
+        spares,
         moduleUrl: () => moduleUrl,
         onChange: onMemberChange,
       }),
   });
+  const agents: OpenPool = {
+    ...pool,
+    stop: async () => {
+      await pool.stop();
+      await spares.close();
+    },
+  };
   parts.agents.set(agents);
   return agents;
+}
+
+/** What the agent of a folder did is remembered of its code: corrected code starts with a clean record. */
+function memoryOf({ tree: { memory } }: NodeContext, agent: string, url: string): RestartMemory {
+  const keyOf = (address: string): string => `${address}@${agent}@${url.split("/").at(-1)}`;
+  return {
+    load: (address) => memory.load(keyOf(address)),
+    save: (address, restarts) => memory.save(keyOf(address), restarts),
+    forget: (address) => memory.forget(keyOf(address)),
+  };
 }
 
 /** The same for each pool of this node. */

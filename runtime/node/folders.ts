@@ -49,6 +49,7 @@ async function start(node: NodeContext): Promise<RunningChild> {
       }
       wake();
     },
+    modulesInUse: () => parts.agents.current().modulesInUse(),
     removeAgent: async (name) => {
       await parts.agents.current().removeAgent(name);
       definitions.delete(name);

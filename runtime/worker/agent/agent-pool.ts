@@ -61,8 +61,8 @@ export interface AgentsOptions {
   /** How long running attempts may go on when an agent is stopped. Default 5 s. */
   readonly shutdownMs?: number;
   readonly unresponsiveMs?: number;
-  /** Warm spare workers of the node. Default 1. */
-  readonly spares?: number;
+  /** Warm spare workers, or those that several pools share and somebody else closes. Default 1. */
+  readonly spares?: number | Spares;
 }
 
 /** As a child of the root: `exited`, `stop` and `view` are those of the agents' supervisor. */
@@ -91,9 +91,9 @@ export interface AgentsHandle extends RunningChild {
 
 /** Starts every agent in parallel; resolves when each has started or failed its first start. */
 export async function startAgents(options: AgentsOptions): Promise<AgentsHandle> {
-  const spares = createSpares(options.spares ?? defaultSpares, (rights) =>
-    openWorker(rights, options.ports),
-  );
+  const { spares: given = defaultSpares } = options;
+  const own = typeof given === "number" ? openSpares(given, options.ports) : undefined;
+  const spares = own ?? (given as Spares);
   const slots = new Map(
     options.definitions.map((definition) => [
       definition.name,
@@ -119,13 +119,18 @@ export async function startAgents(options: AgentsOptions): Promise<AgentsHandle>
       start: (place) => superviseAgent(slot, options, shutdownMs, place),
     })),
   });
-  const handle = createHandle(slots, supervisor, spares);
+  const handle = createHandle(slots, supervisor, own);
   // Once all have started, so that a spare takes no time from them; the first agents first.
   handle.allHealthy.then(
     () => [...slots.values()].reverse().forEach((slot) => slot.wantSpare()),
     () => undefined,
   );
   return handle;
+}
+
+/** @param limit Spares at once, for all pools that get these. */
+export function openSpares(limit: number, ports: AgentPorts): Spares {
+  return createSpares(limit, (rights) => openWorker(rights, ports));
 }
 
 function openSlot(definition: AgentCard, options: AgentsOptions, spares: Spares): AgentSlot {
@@ -178,7 +183,7 @@ async function superviseAgent(
 function createHandle(
   slots: ReadonlyMap<string, AgentSlot>,
   supervisor: Supervisor,
-  spares: Spares,
+  spares: Spares | undefined,
 ): AgentsHandle {
   const slotOf = (name: string): AgentSlot => {
     const slot = slots.get(name);
@@ -234,7 +239,7 @@ function createHandle(
     stop: async () => {
       await supervisor.stop();
       await Promise.all([...slots.values()].map((slot) => slot.stopped()));
-      await spares.close();
+      await spares?.close();
     },
   };
 }

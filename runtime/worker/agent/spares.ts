@@ -87,6 +87,11 @@ export function createSpares(limit: number, open: (rights: WorkerRights) => Open
     const key = keyOf(one);
     wanted.delete(key);
     wanted.set(key, one);
+    // Earlier ones get no spare any more; modules of users come and go.
+    for (const old of wanted.keys()) {
+      if (wanted.size <= limit) break;
+      wanted.delete(old);
+    }
     timer ??= setTimeout(fill, fillDelayMs).unref();
   }
 

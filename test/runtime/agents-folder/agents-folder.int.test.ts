@@ -13,6 +13,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type {
+  ActorView,
   AgentView,
   JournalEntry,
   SystemStatus,
@@ -45,13 +46,17 @@ beforeAll(async () => {
   put("usurper.ts", echo("DIRECTOR"));
   writeFileSync(join(folder, "workflows", "album.ts"), album);
   database = await createTestDatabase();
+  node = await startNode();
+}, limitMs);
+
+function startNode(): Promise<SupervisorProcess> {
   const folders = ["--agents", join(folder, "agents"), "--workflows", join(folder, "workflows")];
-  node = await startSupervisor([...folders, "--watch", "--data-dir", dataDir], {
+  return startSupervisor([...folders, "--watch", "--data-dir", dataDir], {
     DATABASE_URL: database.url,
     FRUIT: "apple",
     SECRET: "42",
   });
-}, limitMs);
+}
 
 afterAll(async () => {
   node?.kill("SIGTERM");
@@ -83,6 +88,12 @@ export default defineAgent({
         const { FRUIT = "none", SECRET = "none" } = process.env;
         return { text, variables: { FRUIT, SECRET } };
       },
+    }),
+    die: capability({
+      input: z.object({}),
+      output: z.object({}),
+      connections: 0,
+      run: async () => process.exit(3),
     }),
     fail: capability({
       input: z.object({}),
@@ -199,7 +210,7 @@ describe("at the start", () => {
     expect(await ended(id)).toBe("failed");
     const [task] = await tasksOf(node, id);
     expect(task?.error?.message).toBe("as it was told");
-    expect(task?.error?.stack).toContain(join(folder, "agents", "echo.ts:21:15"));
+    expect(task?.error?.stack).toContain(join(folder, "agents", "echo.ts:27:15"));
   });
 
   test("an unknown action of a known agent is refused", async () => {
@@ -311,3 +322,27 @@ describe("while it runs", () => {
     expect((await status()).ready).toBe(true);
   });
 });
+
+test("restarts of an agent outlive its node, and corrected code starts with a clean record", async () => {
+  const restarts = async () =>
+    (await node.get<ActorView>("/actors/root/agents/ECHO/thread")).restarts;
+  const remembered = async () =>
+    (
+      await database.sql<{ supervisor: string }[]>`
+        select supervisor from spectra.restart_counters where supervisor like '/root/agents/ECHO@%'`
+    ).length;
+  expect([await restarts(), await remembered()]).toEqual([0, 0]);
+  expect(await ended(await start(single("ECHO.die")))).toBe("failed");
+  await soon(restarts, limitMs).toBe(1);
+  await soon(remembered, limitMs).toBe(1);
+  // It has not stopped in order: its next start knows.
+  node.kill("SIGKILL");
+  await node.exited;
+  node = await startNode();
+  await soon(restarts, limitMs).toBe(1);
+  expect(await ended(await start(single("ECHO.say", "again")))).toBe("completed");
+  put("echo.ts", echo("ECHO").replace("as it was told", "as it was told, politely"));
+  await soon(restarts, limitMs).toBe(0);
+  expect(await ended(await start(single("ECHO.say", "corrected")))).toBe("completed");
+  await soon(remembered, limitMs).toBe(0);
+}, 600_000);

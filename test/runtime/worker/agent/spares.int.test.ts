@@ -163,6 +163,26 @@ test("a module that cannot be loaded costs its agent one spare, the next has not
   await expect(taken?.calls.api.preload(moduleUrl)).rejects.toThrow("not today");
 });
 
+test("pools that share their spares leave them to each other, and to whoever closes them", async () => {
+  const shared = create(1);
+  const start = (index: number) =>
+    startTestPool("postgres://nobody@127.0.0.1:1/none", {
+      definitions: crowd.slice(index, index + 1),
+      moduleUrl: () => testAgentUrl("crowd"),
+      spares: shared,
+    });
+  const [first, second] = [await start(0), await start(1)];
+  await Promise.all([first.agents.allHealthy, second.agents.allHealthy]);
+  await soon(() => shared.count(), limitMs).toBe(1);
+  await first.agents.stop();
+  expect(shared.count()).toBe(1);
+  await second.agents.killThread("CROWD-002");
+  const adopted = () =>
+    second.logged.filter(({ message, fields }) => message === "agent.started" && fields["spare"]);
+  await soon(() => adopted().length, limitMs).toBe(1);
+  await second.agents.stop();
+}, 120_000);
+
 test("an agent whose thread dies goes on in a spare", async () => {
   const { agents, logged } = await startTestPool("postgres://nobody@127.0.0.1:1/none", {
     definitions: crowd.slice(0, 2),
