@@ -26,6 +26,7 @@ export interface ApiClient {
   /** `path` starts after `/api/v1`. @throws {VerbError} */
   get<T>(path: string): Promise<T>;
   post<T>(path: string, body?: Json): Promise<T>;
+  delete(path: string): Promise<void>;
 }
 
 /** The API at `url`, or of the supervisor that holds the data folder. @throws {VerbError} `NO_SUPERVISOR`. */
@@ -38,12 +39,14 @@ export async function openApiClient(target: {
     const response = await send(new URL(`/api/v1${path}`, url), method, body);
     const text = await response.text();
     if (!response.ok) throw refusal(response.status, text, url);
+    if (response.status === 204) return undefined as T;
     return parse(text, url) as T;
   };
   return {
     url,
     get: (path) => call("GET", path),
     post: (path, body = {}) => call("POST", path, body),
+    delete: (path) => call("DELETE", path),
   };
 }
 

@@ -12,6 +12,8 @@ import { nearest } from "../nearest-name.ts";
 import { logLevels, type SettingKey } from "../settings.ts";
 import { version } from "../version.ts";
 import { type ApiClient, openApiClient, VerbError } from "./api-client.ts";
+import { collect, httpUrl, jsonObject } from "./option-values.ts";
+import { addScheduleVerbs } from "./schedule-commands.ts";
 import * as verbs from "./verbs.ts";
 
 export const EXIT = { done: 0, failed: 1, usage: 2 } as const;
@@ -88,6 +90,10 @@ function createProgram(finish: Finish): Command {
   addRunVerbs(program, finish);
   addControlVerbs(program, finish);
   addAgentVerbs(program, finish);
+  addScheduleVerbs<VerbFlags>(program, {
+    verb,
+    act: async (flags, act) => finish(await withApi(flags, act)),
+  });
   return program;
 }
 
@@ -269,30 +275,7 @@ function unavailable(message: string): number {
   return EXIT.usage;
 }
 
-/** The values of a flag that may be repeated. */
-function collect(value: string, before: readonly string[] = []): readonly string[] {
-  return [...before, value];
-}
-
 function phaseNumber(text: string): number {
   if (/^[1-4]$/.test(text)) return Number(text);
   throw new InvalidArgumentError("The phases are 1, 2, 3 and 4.");
-}
-
-function httpUrl(text: string): string {
-  if (URL.canParse(text) && /^https?:/.test(text)) return text;
-  throw new InvalidArgumentError("It must look like http://127.0.0.1:5000.");
-}
-
-function jsonObject(text: string): { [key: string]: Json } {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    throw new InvalidArgumentError("It is not JSON.");
-  }
-  if (typeof value === "object" && value !== null && !Array.isArray(value)) {
-    return value as { [key: string]: Json };
-  }
-  throw new InvalidArgumentError("It must be a JSON object.");
 }

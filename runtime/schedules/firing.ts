@@ -203,7 +203,7 @@ export function createFiring(options: FiringOptions): Firing {
       return { type: "started", runId: run.id };
     } catch (error) {
       const isOver = isFinal(error) || nowMs - updatedAtMs > startPatienceMs;
-      if (isOver) return { type: "failed", reason: rootMessage(error) };
+      if (isOver) return { type: "failed", reason: reasonOf(error) };
       log.warn("schedules: cannot start a run yet", { schedule: id, error: rootMessage(error) });
       return { type: "later" };
     }
@@ -268,6 +268,12 @@ export function createFiring(options: FiringOptions): Firing {
       await queue.idle();
     },
   };
+}
+
+function reasonOf(error: unknown): string {
+  if (!(error instanceof RequestError)) return rootMessage(error);
+  const fields = error.fields.map(({ pointer, detail }) => `${pointer} ${detail}`);
+  return [error.message, ...fields].join("; ");
 }
 
 /** Trying again would fail in the same way. */

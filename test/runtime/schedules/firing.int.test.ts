@@ -1,11 +1,11 @@
 import { fileURLToPath } from "node:url";
-import type { Sql } from "postgres";
 import { describe, expect, test } from "vitest";
 import type { Json } from "../../../machines/error-code.ts";
 import type { ScheduleSpec } from "../../../machines/schedule-spec.ts";
 import { bundle, startChild } from "../../support/child.ts";
 import { by, gate } from "../../support/fault-run.ts";
 import { createTestDatabase, type TestDatabase } from "../../support/postgres.ts";
+import { expectEachOnce, firesOf } from "../../support/schedule-fires.ts";
 import { openScheduleNode } from "../../support/schedule-node.ts";
 import { soon } from "../../support/soon.ts";
 import type { RunAgent } from "../../support/workflow-host.ts";
@@ -19,32 +19,6 @@ const everySecond: ScheduleSpec = { workflow: quick, everyMs: 1_000, overlap: "a
 async function openDatabaseOf(): Promise<TestDatabase & AsyncDisposable> {
   const database = await createTestDatabase();
   return { ...database, [Symbol.asyncDispose]: database.drop };
-}
-
-interface FireRow {
-  readonly ms: number;
-  readonly outcome: string;
-  readonly run: string | null;
-}
-
-function firesOf(sql: Sql, id: string): Promise<FireRow[]> {
-  return sql<FireRow[]>`
-    select (extract(epoch from scheduled_for) * 1000)::float8 as ms, outcome, workflow_id as run
-    from spectra.schedule_fires where schedule_id = ${id} order by scheduled_for`;
-}
-
-/** Every second between the first and the last has its row, and each row its own run. */
-async function expectEachOnce(sql: Sql, id: string): Promise<void> {
-  const fires = await firesOf(sql, id);
-  const first = fires[0]?.ms ?? 0;
-  expect(fires.map(({ ms }) => ms)).toEqual(fires.map((_, at) => first + at * 1_000));
-  expect(fires.map(({ outcome }) => outcome)).toEqual(fires.map(() => "started"));
-  const runs = await sql<{ id: string; key: string }[]>`
-    select id, idempotency_key as key from spectra.workflows order by idempotency_key`;
-  expect(runs.map((run) => run.key)).toEqual(
-    fires.map(({ ms }) => `schedule/${id}/${new Date(ms).toISOString()}`),
-  );
-  expect(runs.map((run) => run.id)).toEqual(fires.map(({ run }) => run));
 }
 
 async function openChild(url: string, name: string, halt: string) {
