@@ -1,162 +1,358 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type Admission, admit, type Candidate, type Usage } from "../../machines/admission.ts";
+import { type Admission, createAdmission, defaultAgeingMs } from "../../machines/admission.ts";
+import {
+  agentPool,
+  capacityPool,
+  connectionsPool,
+  type Demand,
+  globalPool,
+  keyPool,
+  memoryPool,
+  type PoolView,
+  ratePool,
+  workflowPool,
+} from "../../machines/pools.ts";
+import type { Candidate } from "../../machines/ready-tree.ts";
 
-const idle: Usage = { byAgent: new Map(), byWorkflow: new Map(), connections: 0 };
-const wide = { agent: () => 100, workflow: () => 100, connections: 100 };
+const minute = 60_000;
 
-function candidate(taskKey: string, change: Partial<Candidate> = {}): Candidate {
-  const base = { workflowId: "run", agent: "A", priority: 3, readySinceMs: 0, connections: 0 };
-  return { ...base, taskKey, ...change };
+/** A task of agent A whose only demand is the agent's capacity. */
+function task(taskKey: string, change: Partial<Candidate> = {}): Candidate {
+  const agent = change.agent ?? "A";
+  return {
+    workflowId: "run",
+    taskKey,
+    tenant: "",
+    agent,
+    priority: 3,
+    readySinceMs: 0,
+    agentDemands: [{ pool: capacityPool(agent), amount: 1 }],
+    demands: [],
+    ...change,
+  };
 }
 
-function keys({ admitted }: Admission): string[] {
-  return admitted.map(({ taskKey }) => taskKey);
+function view(limits: Readonly<Record<string, number>>, elsewhere: Record<string, number> = {}) {
+  return {
+    limit: (pool: string) => limits[pool] ?? Number.POSITIVE_INFINITY,
+    elsewhere: (pool: string) => elsewhere[pool] ?? 0,
+  } satisfies PoolView;
 }
 
-function holds({ held }: Admission): string[] {
-  return held.map(({ candidate: { taskKey }, by }) => `${taskKey} by ${by}`);
+function waiting(...tasks: readonly Candidate[]): Admission {
+  const admission = createAdmission();
+  for (const one of tasks) admission.ready(one);
+  return admission;
 }
 
-describe("admit()", () => {
-  test("takes the higher priority first, then the older, then the given order", () => {
-    const decision = admit(
-      [
-        candidate("young", { readySinceMs: 9 }),
-        candidate("low", { priority: 1, readySinceMs: 0 }),
-        candidate("old", { readySinceMs: 5 }),
-        candidate("high", { priority: 5, readySinceMs: 99 }),
-        candidate("old too", { readySinceMs: 5 }),
-      ],
-      idle,
-      wide,
+function keys(tasks: readonly Candidate[]): string[] {
+  return tasks.map(({ taskKey }) => taskKey);
+}
+
+/** Admits one task after the other, each ending before the next begins. */
+function oneByOne(admission: Admission, limits: PoolView, count: number): Candidate[] {
+  return Array.from({ length: count }, () => {
+    const admitted = admission.admit(limits);
+    expect(admitted).toHaveLength(1);
+    for (const one of admitted) admission.gone(one);
+    return admitted;
+  }).flat();
+}
+
+describe("the order within a tenant", () => {
+  test("is priority first, then age, then arrival", () => {
+    const admission = waiting(
+      task("young", { readySinceMs: 9 }),
+      task("low", { priority: 1 }),
+      task("old", { readySinceMs: 5 }),
+      task("high", { priority: 5, readySinceMs: 99 }),
+      task("old too", { readySinceMs: 5 }),
     );
-    expect(keys(decision)).toEqual(["high", "old", "old too", "young", "low"]);
+    expect(keys(admission.admit(view({})))).toEqual(["high", "old", "old too", "young", "low"]);
   });
 
-  test("counts what is in use already, and says what holds the rest", () => {
-    const usage = {
-      byAgent: new Map([["A", 1]]),
-      byWorkflow: new Map([["full", 3]]),
-      connections: 6,
-    };
-    const decision = admit(
-      [
-        candidate("first"),
-        candidate("second"),
-        candidate("of full run", { agent: "B", workflowId: "full" }),
-        candidate("hungry", { agent: "B", connections: 3 }),
-        candidate("modest", { agent: "B", connections: 2 }),
-      ],
-      usage,
-      { agent: () => 2, workflow: () => 3, connections: 8 },
+  test("is the same over agents, runs and demands", () => {
+    const admission = waiting(
+      task("third", { agent: "B", readySinceMs: 3 }),
+      task("first", { agent: "C", workflowId: "other", readySinceMs: 1 }),
+      task("second", { readySinceMs: 2, demands: [{ pool: connectionsPool, amount: 1 }] }),
     );
-    expect(keys(decision)).toEqual(["first", "modest"]);
-    expect(holds(decision)).toEqual([
-      "second by agent",
-      "of full run by workflow",
-      "hungry by connections",
-    ]);
+    expect(keys(admission.admit(view({})))).toEqual(["first", "second", "third"]);
   });
 
-  test("a paused agent takes nothing", () => {
-    const decision = admit([candidate("one")], idle, { ...wide, agent: () => 0 });
-    expect(holds(decision)).toEqual(["one by agent"]);
+  test("a level of priority is worth a minute of waiting, so nothing starves", () => {
+    const admission = waiting(task("background", { priority: 1, readySinceMs: 0 }));
+    const one = view({ [capacityPool("A")]: 1 });
+    // A critical task arrives every second, more than the agent can do.
+    const begun: string[] = [];
+    for (let second = 0; second <= 300 && !begun.includes("background"); second += 1) {
+      admission.ready(task(`c${second}`, { priority: 5, readySinceMs: second * 1_000 }));
+      begun.push(...keys(oneByOne(admission, one, 1)));
+    }
+    expect(defaultAgeingMs).toBe(minute);
+    expect(begun.at(-1)).toBe("background");
+    expect(begun).toHaveLength(4 * 60 + 1);
   });
 
-  test("a task that needs more connections than there are runs when nothing else uses any", () => {
-    const greedy = candidate("greedy", { connections: 20 });
-    expect(keys(admit([greedy], idle, { ...wide, connections: 8 }))).toEqual(["greedy"]);
-    const busy = { ...idle, connections: 1 };
-    expect(keys(admit([greedy], busy, { ...wide, connections: 8 }))).toEqual([]);
+  test("follows a change of priority while the task waits", () => {
+    const admission = waiting(task("a"), task("b"), task("c"));
+    admission.ready(task("c", { priority: 4 }));
+    expect(keys(admission.admit(view({})))).toEqual(["c", "a", "b"]);
+  });
+});
+
+describe("tenants", () => {
+  const one = view({ [capacityPool("A")]: 1 });
+
+  test("one with 1,000 tasks does not keep one with a single task waiting", () => {
+    const admission = createAdmission();
+    for (let i = 0; i < 1_000; i += 1) {
+      admission.ready(task(`big ${i}`, { tenant: "big", priority: 5 }));
+    }
+    oneByOne(admission, one, 10);
+    admission.ready(
+      task("small", { tenant: "small", workflowId: "s", priority: 1, readySinceMs: 9_999 }),
+    );
+    expect(keys(oneByOne(admission, one, 2))).toContain("small");
   });
 
-  test("keeps every limit, loses no candidate, and holds none while its limits leave room", () => {
-    const names = ["A", "B", "C"];
-    const runs = ["r", "s"];
-    const counts = (of: readonly string[]) =>
-      fc
-        .tuple(...of.map(() => fc.nat(4)))
-        .map((n) => new Map(of.map((key, i) => [key, n[i] ?? 0])));
-    const anyCandidate = fc.record({
-      workflowId: fc.constantFrom(...runs),
-      taskKey: fc.uuid(),
-      agent: fc.constantFrom(...names),
-      priority: fc.integer({ min: 1, max: 5 }),
-      readySinceMs: fc.nat(20),
-      connections: fc.nat(5),
-    });
-    const property = fc.property(
-      fc.array(anyCandidate, { maxLength: 30 }),
-      fc.record({ byAgent: counts(names), byWorkflow: counts(runs), connections: fc.nat(10) }),
-      counts(names),
-      counts(runs),
-      fc.nat(10),
-      (candidates, usage, agentLimits, workflowLimits, connections) => {
-        const limits = {
-          agent: (name: string) => agentLimits.get(name) ?? 0,
-          workflow: (id: string) => workflowLimits.get(id) ?? 0,
-          connections,
+  test("get dispatches in proportion to their weights", () => {
+    const admission = createAdmission({ weight: (tenant) => (tenant === "paying" ? 3 : 1) });
+    for (let i = 0; i < 100; i += 1) {
+      admission.ready(task(`p${i}`, { tenant: "paying" }));
+      admission.ready(task(`f${i}`, { tenant: "free" }));
+    }
+    const begun = oneByOne(admission, one, 80);
+    expect(begun.filter(({ tenant }) => tenant === "paying")).toHaveLength(60);
+  });
+
+  test("save up nothing while they have nothing to do", () => {
+    const admission = createAdmission();
+    for (let i = 0; i < 50; i += 1) admission.ready(task(`a${i}`, { tenant: "a" }));
+    oneByOne(admission, one, 20);
+    for (let i = 0; i < 50; i += 1) admission.ready(task(`b${i}`, { tenant: "b" }));
+    const begun = oneByOne(admission, one, 20);
+    expect(begun.filter(({ tenant }) => tenant === "b")).toHaveLength(10);
+  });
+
+  test("are not punished at one agent for what they do at another that nobody else wants", () => {
+    const admission = createAdmission();
+    for (let i = 0; i < 200; i += 1) {
+      admission.ready(task(`y at B ${i}`, { tenant: "y", agent: "B" }));
+      admission.ready(task(`y at A ${i}`, { tenant: "y" }));
+      admission.ready(task(`x at A ${i}`, { tenant: "x" }));
+    }
+    const limits = view({ [capacityPool("A")]: 1, [capacityPool("B")]: 10 });
+    const atA: string[] = [];
+    for (let round = 0; round < 20; round += 1) {
+      for (const begun of admission.admit(limits)) {
+        admission.gone(begun);
+        if (begun.agent === "A") atA.push(begun.tenant);
+      }
+    }
+    expect(atA.filter((tenant) => tenant === "y")).toHaveLength(10);
+    expect(atA).toHaveLength(20);
+  });
+
+  test("share what all agents share", () => {
+    const admission = createAdmission();
+    const agentDemands = (agent: string): Demand[] => [
+      { pool: globalPool, amount: 1 },
+      { pool: capacityPool(agent), amount: 1 },
+    ];
+    for (let i = 0; i < 1_000; i += 1) {
+      admission.ready(task(`big ${i}`, { tenant: "big", agentDemands: agentDemands("A") }));
+    }
+    const small = { tenant: "small", agent: "B", readySinceMs: 5, agentDemands: agentDemands("B") };
+    admission.ready(task("small", small));
+    expect(keys(oneByOne(admission, view({ [globalPool]: 1 }), 2))).toContain("small");
+  });
+});
+
+describe("limits", () => {
+  test("each kind holds, and says so with its figures", () => {
+    const cases: readonly [string, string][] = [
+      ["agent", agentPool("A")],
+      ["key", keyPool("k")],
+      ["global", globalPool],
+      ["connections", connectionsPool],
+      ["memory", memoryPool],
+    ];
+    for (const [by, pool] of cases) {
+      const demands = [{ pool, amount: 1 }];
+      const admission = waiting(task("a", { demands }), task("b", { demands }));
+      const limits = view({ [pool]: 3 }, { [pool]: 2 });
+      expect(keys(admission.admit(limits))).toEqual(["a"]);
+      const hold = { by, pool, used: 1, elsewhere: 2, limit: 3, ahead: 0 };
+      expect(admission.hold(task("b"), limits)).toEqual(hold);
+      expect(admission.holders(pool)).toEqual([{ workflowId: "run", taskKey: "a" }]);
+      admission.gone(task("a"));
+      expect(keys(admission.admit(limits))).toEqual(["b"]);
+    }
+  });
+
+  test("a run's tasks wait for each other at its own limit, those of another run do not", () => {
+    const admission = waiting(task("a"), task("b"), task("c", { workflowId: "other" }));
+    const limits = view({ [workflowPool("run")]: 1 });
+    expect(keys(admission.admit(limits))).toEqual(["a", "c"]);
+    expect(admission.hold(task("b"), limits)).toMatchObject({ by: "workflow", used: 1, limit: 1 });
+  });
+
+  test("a paused agent takes nothing until it is resumed", () => {
+    const admission = waiting(task("one"));
+    expect(admission.admit(view({ [capacityPool("A")]: 0 }))).toEqual([]);
+    expect(keys(admission.admit(view({ [capacityPool("A")]: 1 })))).toEqual(["one"]);
+  });
+
+  test("who asks for more than there is runs when nobody else uses any", () => {
+    const greedy = task("greedy", { demands: [{ pool: memoryPool, amount: 20 }] });
+    const modest = task("modest", { priority: 5, demands: [{ pool: memoryPool, amount: 1 }] });
+    const admission = waiting(greedy, modest);
+    const limits = view({ [memoryPool]: 8 });
+    expect(keys(admission.admit(limits))).toEqual(["modest"]);
+    admission.gone(modest);
+    expect(keys(admission.admit(limits))).toEqual(["greedy"]);
+  });
+
+  test("a token that was spent does not come back with the task's end", () => {
+    const pool = ratePool(agentPool("A"));
+    const agentDemands = [{ pool, amount: 1 }];
+    const admission = waiting(...["a", "b", "c"].map((key) => task(key, { agentDemands })));
+    expect(keys(admission.admit(view({ [pool]: 2.9 })))).toEqual(["a", "b"]);
+    for (const key of ["a", "b"]) admission.gone(task(key));
+    expect(admission.admit(view({ [pool]: 0.9 }))).toEqual([]);
+    expect(admission.hold(task("c"), view({ [pool]: 0.9 }))).toMatchObject({ by: "rate", pool });
+    expect(keys(admission.admit(view({ [pool]: 1 })))).toEqual(["c"]);
+  });
+
+  test("a task that nothing holds says how many come before it", () => {
+    const admission = waiting(task("a"), task("b"), task("c"));
+    expect(admission.hold(task("c"), view({}))).toMatchObject({ by: "turn", ahead: 2 });
+    expect(admission.hold(task("none"), view({}))).toBeUndefined();
+  });
+});
+
+// A model: a list that is sorted anew at each decision.
+
+const pools = [keyPool("k"), keyPool("l"), connectionsPool, memoryPool] as const;
+const names = ["A", "B", "C"];
+const runs = ["r", "s", "t"];
+
+const anyTask = fc
+  .record({
+    workflowId: fc.constantFrom(...runs),
+    taskKey: fc.constantFrom(..."abcdefgh"),
+    tenant: fc.constantFrom("", "x", "y"),
+    agent: fc.constantFrom(...names),
+    priority: fc.integer({ min: 1, max: 5 }),
+    readySinceMs: fc.nat(20 * minute),
+    wants: fc.uniqueArray(fc.record({ pool: fc.constantFrom(...pools), amount: fc.nat(3) }), {
+      selector: ({ pool }) => pool,
+      maxLength: 2,
+    }),
+  })
+  .map(({ wants, ...rest }) => task(rest.taskKey, { ...rest, demands: wants }));
+
+const anyLimits = fc
+  .record(
+    Object.fromEntries(
+      [...pools, ...names.map(capacityPool), ...runs.map(workflowPool)].map((pool) => [
+        pool,
+        fc.nat(4),
+      ]),
+    ),
+  )
+  .map((limits) => view(limits, { [keyPool("k")]: 1 }));
+
+const anyStep = fc.oneof(
+  { weight: 5, arbitrary: fc.record({ type: fc.constant("ready" as const), task: anyTask }) },
+  fc.record({ type: fc.constant("in flight" as const), task: anyTask }),
+  { weight: 2, arbitrary: fc.record({ type: fc.constant("gone" as const), task: anyTask }) },
+  fc.record({ type: fc.constant("forget" as const), task: anyTask }),
+  { weight: 3, arbitrary: fc.record({ type: fc.constant("admit" as const), limits: anyLimits }) },
+);
+
+function demandsOf(one: Candidate): readonly Demand[] {
+  return [...one.agentDemands, ...one.demands, { pool: workflowPool(one.workflowId), amount: 1 }];
+}
+
+test("keeps every limit, in any order of events, and holds nothing that fits", () => {
+  const property = fc.property(fc.array(anyStep, { maxLength: 80 }), (steps) => {
+    const admission = createAdmission();
+    const model = new Map<string, { one: Candidate; isReady: boolean }>();
+    const id = (one: Candidate) => `${one.workflowId}/${one.taskKey}`;
+    const used = (pool: string) =>
+      [...model.values()]
+        .filter(({ isReady }) => !isReady)
+        .flatMap(({ one }) => demandsOf(one))
+        .reduce((sum, demand) => sum + (demand.pool === pool ? demand.amount : 0), 0);
+    for (const step of steps) {
+      if (step.type === "ready") admission.ready(step.task);
+      if (step.type === "in flight") admission.inFlight(step.task);
+      if (step.type === "ready" || step.type === "in flight") {
+        model.set(id(step.task), { one: step.task, isReady: step.type === "ready" });
+      } else if (step.type === "gone") {
+        admission.gone(step.task);
+        model.delete(id(step.task));
+      } else if (step.type === "forget") {
+        admission.forget(step.task.workflowId);
+        for (const [key, { one }] of model) {
+          if (one.workflowId === step.task.workflowId) model.delete(key);
+        }
+      } else {
+        const fits = ({ pool, amount }: Demand) => {
+          const taken = used(pool) + step.limits.elsewhere(pool);
+          const limit = step.limits.limit(pool);
+          return amount === 0 || (limit > 0 && (taken === 0 || taken + amount <= limit));
         };
-        const { admitted, held } = admit(candidates, usage, limits);
-        const outcome = [...admitted, ...held.map((entry) => entry.candidate)];
-        expect(new Set(outcome)).toEqual(new Set(candidates));
-        expect(outcome).toHaveLength(candidates.length);
-
-        const used = (key: "agent" | "workflowId", name: string) =>
-          admitted.filter((one) => one[key] === name).length;
-        for (const name of names) {
-          const before = usage.byAgent.get(name) ?? 0;
-          const after = before + used("agent", name);
-          expect(after).toBeLessThanOrEqual(Math.max(before, limits.agent(name)));
-        }
-        for (const id of runs) {
-          const before = usage.byWorkflow.get(id) ?? 0;
-          const after = before + used("workflowId", id);
-          expect(after).toBeLessThanOrEqual(Math.max(before, limits.workflow(id)));
-        }
-        const more = admitted.reduce((sum, one) => sum + one.connections, 0);
-        const alone = usage.connections === 0 && admitted.some((one) => one.connections === more);
-        if (more > 0 && !alone) {
-          expect(usage.connections + more).toBeLessThanOrEqual(connections);
-        }
-        for (const { candidate: one, by } of held) {
-          const room = {
-            agent: (usage.byAgent.get(one.agent) ?? 0) + used("agent", one.agent),
-            workflow:
-              (usage.byWorkflow.get(one.workflowId) ?? 0) + used("workflowId", one.workflowId),
-            connections: usage.connections + more + one.connections,
-          };
-          const limit = {
-            agent: limits.agent(one.agent),
-            workflow: limits.workflow(one.workflowId),
-            connections: connections + 1,
-          };
-          expect(room[by]).toBeGreaterThanOrEqual(limit[by]);
-        }
-        for (const [index, one] of admitted.entries()) {
-          const next = admitted[index + 1];
-          if (next === undefined) continue;
-          expect(one.priority).toBeGreaterThanOrEqual(next.priority);
-          if (one.priority === next.priority)
-            expect(one.readySinceMs).toBeLessThanOrEqual(next.readySinceMs);
-        }
-        // A held task never waits behind a younger or less urgent one with the same needs.
-        for (const { candidate: one } of held) {
-          for (const other of admitted) {
-            const alike =
-              one.agent === other.agent &&
-              one.workflowId === other.workflowId &&
-              one.connections === other.connections;
-            if (!alike) continue;
-            const overtaken =
-              other.priority < one.priority ||
-              (other.priority === one.priority && other.readySinceMs > one.readySinceMs);
-            expect(overtaken).toBe(false);
+        for (const begun of admission.admit(step.limits)) {
+          expect(model.get(id(begun))).toEqual({ one: begun, isReady: true });
+          expect(demandsOf(begun).filter((demand) => !fits(demand))).toEqual([]);
+          // Nothing of the same tenant that fits as well ranks before it.
+          const rank = (one: Candidate) => one.readySinceMs - one.priority * defaultAgeingMs;
+          for (const { one, isReady } of model.values()) {
+            const isRival = isReady && one.tenant === begun.tenant && one.agent === begun.agent;
+            if (isRival && demandsOf(one).every(fits)) {
+              expect(rank(one)).toBeGreaterThanOrEqual(rank(begun));
+            }
           }
+          model.set(id(begun), { one: begun, isReady: false });
         }
-      },
-    );
-    fc.assert(property, { numRuns: 300 });
+        for (const { one, isReady } of model.values()) {
+          if (isReady) expect(demandsOf(one).every(fits)).toBe(false);
+        }
+      }
+      const ready = [...model.values()].filter(({ isReady }) => isReady);
+      expect(admission.waiting).toBe(ready.length);
+      for (const pool of [...pools, ...names.map(capacityPool), ...runs.map(workflowPool)]) {
+        expect(admission.used(pool)).toBe(used(pool));
+      }
+    }
   });
+  fc.assert(property, { numRuns: 500 });
+});
+
+test("a decision among 10,000 waiting tasks looks at few of them", () => {
+  let looks = 0;
+  const counting = (limits: Record<string, number>): PoolView => ({
+    limit: (pool) => {
+      looks += 1;
+      return limits[pool] ?? Number.POSITIVE_INFINITY;
+    },
+    elsewhere: () => 0,
+  });
+  const admission = createAdmission();
+  for (let i = 0; i < 10_000; i += 1) {
+    const demands = [{ pool: keyPool(`customer ${i % 100}`), amount: 1 }];
+    admission.ready(task(`t${i}`, { workflowId: `run ${i % 1_000}`, demands }));
+  }
+  const limits = { [capacityPool("A")]: 4 };
+  const begun = admission.admit(counting(limits));
+  expect(begun).toHaveLength(4);
+  expect(looks).toBeLessThan(50);
+  looks = 0;
+  for (const one of begun) admission.gone(one);
+  expect(admission.admit(counting(limits))).toHaveLength(4);
+  expect(looks).toBeLessThan(50);
 });
