@@ -91,11 +91,16 @@ export interface Ticket {
   readonly taskKey: string;
 }
 
-/** A slot that counts. Parked runs hold nothing: nobody applies what their attempts bring. */
+/**
+ * A slot that counts: its attempt is under way, or was told to stop and has not yet on a node that
+ * lives. Parked runs hold nothing: nobody applies what their attempts bring.
+ */
 const isHeld = sql`s.attempt > 0 and exists (
   select 1 from spectra.tasks t join spectra.workflows r on r.id = t.workflow_id
   where t.workflow_id = s.workflow_id and t.key = s.task_key and t.attempt = s.attempt
-    and t.status in ('dispatched', 'running') and r.status <> 'parked')`;
+    and r.status <> 'parked' and (t.status in ('dispatched', 'running', 'compensating')
+      or t.extras -> 'stopping' = 'true'::jsonb and exists (select 1 from spectra.nodes n
+        where n.incarnation = t.node and n.expires_at > clock_timestamp())))`;
 
 /** A ticket that counts: its task is still ready, at the node that wrote it, which lives. */
 const isTicket = sql`s.attempt = 0
