@@ -186,6 +186,7 @@ async function waiters(db: Database): Promise<Waiter[]> {
       where not exists (select 1 from spectra.tasks o where o.workflow_id = w.id
           and o.status in ('ready', 'dispatched', 'running', 'retrying', 'compensating')
           and not (o.status = 'running' and (o.extras ? 'childId' or o.extras ? 'left')))
+        and not exists (select 1 from spectra.timers c where c.workflow_id = w.id and c.key like 'chart/%')
         and not exists (select 1 from spectra.mailbox m where m.workflow_id = w.id))
     select id, json_agg(target) as targets from edges group by id`);
   return rows.map(({ id, targets }) => ({ id, for: targets }));

@@ -18,6 +18,15 @@
  * @module
  */
 
+import {
+  allDemands,
+  classKey,
+  holding,
+  isAlike,
+  isSameHolder,
+  leastOf,
+  refOf,
+} from "./candidate.ts";
 import { createTurns } from "./fair-turns.ts";
 import {
   createLedger,
@@ -73,6 +82,8 @@ export interface Admission {
   admit(view: PoolView): readonly Candidate[];
   /** Why a ready task waits; undefined when it is not ready. */
   hold(task: TaskRef, view: PoolView): Hold | undefined;
+  /** Pools that hold tasks up now, each with one task that would go first if it had room. */
+  lacks(view: PoolView): ReadonlyMap<string, TaskRef>;
   /** Tasks of this node that hold a share of the pool. */
   holders(pool: string): readonly TaskRef[];
   /** What tasks of this node use of the pool. */
@@ -144,7 +155,10 @@ export function createAdmission(options: AdmissionOptions = {}): Admission {
     if (known !== undefined && isQueued && isAlike(known.candidate, candidate)) return;
     if (known !== undefined) drop(known);
     lastSeq += 1;
-    const rank = candidate.readySinceMs - candidate.priority * ageingMs;
+    const rank =
+      candidate.urgent === true
+        ? Number.NEGATIVE_INFINITY
+        : candidate.readySinceMs - candidate.priority * ageingMs;
     const lane = laneFor(candidate);
     // What merely changed its priority stays where it was among equals.
     const seq = isQueued ? known.seq : lastSeq;
@@ -168,8 +182,11 @@ export function createAdmission(options: AdmissionOptions = {}): Admission {
   }
 
   function laneFor(candidate: Candidate): Lane {
-    const agent = agents.get(candidate.agent) ?? newAgent(candidate.agent);
-    agents.set(agent.name, agent);
+    const urgent = candidate.urgent === true;
+    // What is urgent queues apart: it must not wait behind what a limit holds.
+    const agentKey = urgent ? `${candidate.agent} now` : candidate.agent;
+    const agent = agents.get(agentKey) ?? newAgent(agentKey, urgent);
+    agents.set(agentKey, agent);
     agent.demands = candidate.agentDemands;
     const tenant = agent.tenants.get(candidate.tenant) ?? newTenant(candidate.tenant, agent);
     agent.tenants.set(tenant.name, tenant);
@@ -213,7 +230,7 @@ export function createAdmission(options: AdmissionOptions = {}): Admission {
       if (!agent.open.has(tenant)) tenant.virtual = agent.turns.of(tenant.name);
       agent.open.update(tenant);
     }
-    if (agent.tenants.size === 0) agents.delete(agent.name);
+    if (agent.tenants.size === 0) agents.delete(agent.key);
   }
 
   function park(what: Lane | Class, pool: string): void {
@@ -254,8 +271,8 @@ export function createAdmission(options: AdmissionOptions = {}): Admission {
       const tenant = agent.open.peek();
       const entry = firstEntry(tenant);
       if (tenant === undefined || entry === undefined) continue;
-      if (lacking(agent.demands, view) !== undefined) continue;
-      const virtual = turns.of(tenant.name);
+      if (lacking(holding(entry.candidate, agent.demands), view) !== undefined) continue;
+      const virtual = agent.urgent ? Number.NEGATIVE_INFINITY : turns.of(tenant.name);
       const isBetter =
         best === undefined ||
         virtual < best.virtual ||
@@ -275,9 +292,10 @@ export function createAdmission(options: AdmissionOptions = {}): Admission {
       const lane = group?.open.peek();
       const entry = lane?.entries.peek();
       if (!tenant || !group || !lane || !entry) break;
-      const lacks = lacking(group.demands, view);
+      const lacks = lacking(holding(entry.candidate, group.demands), view);
       if (lacks !== undefined) park(group, lacks.pool);
-      else if (!ledger.fits({ pool: lane.pool, amount: 1 }, view)) park(lane, lane.pool);
+      else if (!agent.urgent && !ledger.fits({ pool: lane.pool, amount: 1 }, view))
+        park(lane, lane.pool);
       else {
         const cost = 1 / weight(tenant.name);
         tenant.virtual = agent.turns.serve(tenant.name, cost);
@@ -293,12 +311,28 @@ export function createAdmission(options: AdmissionOptions = {}): Admission {
   function hold(task: TaskRef, view: PoolView): Hold | undefined {
     const entry = entryOf(task);
     if (entry?.lane === undefined) return undefined;
-    const lacks = lacking(allDemands(entry.candidate), view);
+    const lacks = lacking(holding(entry.candidate, allDemands(entry.candidate)), view);
     const ahead = countAhead(entry, entry.lane.class.tenant);
     if (lacks === undefined) {
       return { by: "turn", pool: "", used: 0, elsewhere: 0, limit: 0, ahead };
     }
     return { by: kindOf(lacks.pool), pool: lacks.pool, ...ledger.use(lacks.pool, view), ahead };
+  }
+
+  function lacks(view: PoolView): Map<string, TaskRef> {
+    const found = new Map<string, TaskRef>();
+    for (const agent of agents.values()) {
+      const entry = firstEntry(agent.open.peek());
+      const demand = entry && lacking(holding(entry.candidate, agent.demands), view);
+      if (entry !== undefined && demand !== undefined) found.set(demand.pool, refOf(entry));
+    }
+    for (const [pool, group] of parked) {
+      const [first] = group;
+      const lane = first && ("entries" in first ? first : first.open.peek());
+      const entry = lane?.entries.peek();
+      if (entry !== undefined) found.set(pool, refOf(entry));
+    }
+    return found;
   }
 
   /** Walks over all that waits; only for who asks. */
@@ -325,11 +359,12 @@ export function createAdmission(options: AdmissionOptions = {}): Admission {
     },
     admit,
     hold,
+    lacks,
     holders: (pool) =>
       [...byRun.values()].flatMap((run) =>
         [...run.values()].flatMap(({ candidate, lane }) =>
           lane === undefined && allDemands(candidate).some((demand) => demand.pool === pool)
-            ? [{ workflowId: candidate.workflowId, taskKey: candidate.taskKey }]
+            ? [refOf({ candidate })]
             : [],
         ),
       ),
@@ -347,40 +382,3 @@ export function createAdmission(options: AdmissionOptions = {}): Admission {
 }
 
 const nothingKnown: PoolView = { limit: () => Number.POSITIVE_INFINITY, elsewhere: () => 0 };
-
-function allDemands({ workflowId, agentDemands, demands }: Candidate): Demand[] {
-  return [...agentDemands, ...demands, { pool: workflowPool(workflowId), amount: 1 }];
-}
-
-function classKey(demands: readonly Demand[]): string {
-  return demands.map(({ pool, amount }) => `${amount} ${pool}`).join("\n");
-}
-
-function isSameHolder(a: Candidate, b: Candidate): boolean {
-  return (
-    a.agent === b.agent &&
-    (a.agentDemands === b.agentDemands || classKey(a.agentDemands) === classKey(b.agentDemands)) &&
-    classKey(a.demands) === classKey(b.demands)
-  );
-}
-
-function isAlike(a: Candidate, b: Candidate): boolean {
-  return (
-    a.tenant === b.tenant &&
-    a.priority === b.priority &&
-    a.readySinceMs === b.readySinceMs &&
-    isSameHolder(a, b)
-  );
-}
-
-/** The smallest amount that anybody parked on the pool asks of it. */
-function leastOf(pool: string, group: ReadonlySet<Lane | Class>): number {
-  let least = Number.POSITIVE_INFINITY;
-  for (const what of group) {
-    if ("entries" in what) return 1;
-    for (const demand of what.demands) {
-      if (demand.pool === pool) least = Math.min(least, demand.amount);
-    }
-  }
-  return least;
-}

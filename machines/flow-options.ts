@@ -21,21 +21,15 @@ export type WhenFull = (typeof whenFullPolicies)[number];
 
 /** Of a definition: how many of its runs may be open at once. */
 export interface RunConcurrency {
-  /** Template over the input: `"{customer}"`. Runs count together when it gives the same text. Default: all do. */
-  readonly key?: string;
+  /**
+   * Runs count together when this gives the same value: constants and references to inputs, as in
+   * `param("customer")`; the parts of a list are joined by slashes. Default: all runs count together.
+   */
+  readonly key?: unknown;
   /** From 1. Default 1. */
   readonly limit?: number;
   /** Default `queue`. */
   readonly whenFull?: WhenFull;
-}
-
-/** Of a task: attempts whose key gives the same text count together, over all workflows and nodes. */
-export interface KeyLimit {
-  /** Template over the run's input, and over `item` in a fan-out: `"customer/{customer.id}"`. */
-  readonly key: string;
-  /** Attempts in flight at once. Default: what the configuration says of the key, else 1. */
-  readonly limit?: number;
-  readonly rate?: RateLimit;
 }
 
 export interface PoolLimit {
@@ -60,18 +54,14 @@ const defaultKeyLimit = 1;
 /** Longer keys are cut: an index row of the database has its size. */
 const maxKeyLength = 500;
 
-export function toKeyLimit(key: string | KeyLimit): KeyLimit {
-  return typeof key === "string" ? { key } : key;
-}
-
-/** The limits of a pool that all nodes share; `named` is what a definition says of the key. */
-export function limitOf(pool: string, limits: FlowLimits, named: KeyLimit | undefined): PoolLimit {
+/** The limits of a pool that all nodes share; `named` is what a definition says of a key. */
+export function limitOf(pool: string, limits: FlowLimits, named: number | undefined): PoolLimit {
   if (pool === globalPool) return limits.global ?? {};
   const agent = pool.startsWith(agentPool("")) ? pool.slice(agentPool("").length) : undefined;
   if (agent !== undefined) return limits.agents?.[agent] ?? {};
   const configured = configuredKey(pool.slice(keyPool("").length), limits.keys ?? {});
-  const limit = smaller(configured?.limit, named?.limit) ?? defaultKeyLimit;
-  const rate = configured?.rate ?? named?.rate;
+  const limit = smaller(configured?.limit, named) ?? defaultKeyLimit;
+  const rate = configured?.rate;
   return rate === undefined ? { limit } : { limit, rate };
 }
 
@@ -92,42 +82,21 @@ function configuredKey(
   return longest === undefined ? undefined : keys[longest];
 }
 
-const placeholder = /\{([^{}]+)\}/g;
-
-/** Names that a template reads, without the paths below them: `"{customer.id}"` reads `customer`. */
-export function namesIn(template: string): readonly string[] {
-  return [...template.matchAll(placeholder)].map(([, path = ""]) => path.split(".")[0] ?? "");
-}
-
-/** Fills a template in; a value that is not there leaves nothing. */
-export function renderKey(template: string, values: Readonly<Record<string, Json>>): string {
-  const text = template.replaceAll(placeholder, (_, path: string) => {
-    const value = valueAt(values, path.split("."));
-    if (value === undefined || value === null) return "";
-    return typeof value === "object" ? JSON.stringify(value) : String(value);
-  });
+/** The text of a key whose references are filled in; a list gives its parts with slashes between. */
+export function keyText(value: Json): string {
+  const parts = Array.isArray(value) ? value : [value];
+  const text = parts
+    .map((part) => (typeof part === "string" ? part : JSON.stringify(part)))
+    .join("/");
   return text.slice(0, maxKeyLength);
 }
 
-function valueAt(from: Json | undefined, path: readonly string[]): Json | undefined {
-  const [name, ...rest] = path;
-  if (name === undefined) return from;
-  if (typeof from !== "object" || from === null || Array.isArray(from)) return undefined;
-  const fields = from as Readonly<Record<string, Json>>;
-  return Object.hasOwn(fields, name) ? valueAt(fields[name], rest) : undefined;
-}
-
-/** What is wrong with the options of a definition, each with its place; empty when nothing is. */
-export function checkRunConcurrency(
-  { key, limit, whenFull }: RunConcurrency,
-  params: readonly string[],
-): readonly { readonly path: string; readonly detail: string }[] {
+/** What is wrong with the limits of a definition, each with its place; empty when nothing is. */
+export function checkRunConcurrency({
+  limit,
+  whenFull,
+}: RunConcurrency): readonly { readonly path: string; readonly detail: string }[] {
   const problems: { path: string; detail: string }[] = [];
-  for (const name of namesIn(key ?? "")) {
-    if (!params.includes(name)) {
-      problems.push({ path: "key", detail: `reads "${name}", which is no param of the workflow` });
-    }
-  }
   if (limit !== undefined && !(Number.isInteger(limit) && limit >= 1)) {
     problems.push({ path: "limit", detail: "must be a whole number from 1" });
   }

@@ -25,6 +25,8 @@ export interface Candidate extends TaskRef {
   readonly priority: number;
   /** Epoch ms since when the task is ready; older first. */
   readonly readySinceMs: number;
+  /** An operator wants it now: it comes first, and nothing but the agent's capacity holds it. */
+  readonly urgent?: boolean;
   /** What every task of the agent takes: the same object for all of them. */
   readonly agentDemands: readonly Demand[];
   /** What this task takes besides; its run's pool comes by itself. */
@@ -64,18 +66,20 @@ export interface TenantNode {
 }
 
 export interface AgentNode {
-  readonly name: string;
+  readonly key: string;
+  /** Of all its tasks, or of none. */
+  readonly urgent: boolean;
   demands: readonly Demand[];
   readonly tenants: Map<string, TenantNode>;
   readonly open: IndexedHeap<TenantNode>;
   readonly turns: Turns;
 }
 
-export function newAgent(name: string): AgentNode {
+export function newAgent(key: string, urgent: boolean): AgentNode {
   const open = createIndexedHeap<TenantNode>((a, b) =>
     a.virtual === b.virtual ? isEntryBefore(firstEntry(a), firstEntry(b)) : a.virtual < b.virtual,
   );
-  return { name, demands: [], tenants: new Map(), open, turns: createTurns() };
+  return { key, urgent, demands: [], tenants: new Map(), open, turns: createTurns() };
 }
 
 export function newTenant(name: string, agent: AgentNode): TenantNode {

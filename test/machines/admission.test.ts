@@ -226,6 +226,40 @@ describe("limits", () => {
     expect(keys(admission.admit(view({ [pool]: 1 })))).toEqual(["c"]);
   });
 
+  test("what an operator wants now comes first, and only the agent's capacity holds it", () => {
+    const demands = [{ pool: keyPool("k"), amount: 1 }];
+    const limits = view({ [keyPool("k")]: 1, [workflowPool("run")]: 1, [capacityPool("A")]: 3 });
+    const admission = waiting(
+      ...["a", "b", "c"].map((key) => task(key, { demands })),
+      task("other tenant's", { tenant: "x", workflowId: "x", priority: 5 }),
+    );
+    expect(keys(admission.admit(limits)).toSorted()).toEqual(["a", "other tenant's"]);
+    admission.ready(task("c", { demands, urgent: true }));
+    admission.ready(task("d", { demands, urgent: true, tenant: "x" }));
+    expect(keys(admission.admit(limits))).toEqual(["c"]);
+    expect(admission.hold(task("d"), limits)).toMatchObject({ by: "capacity" });
+    expect(admission.used(keyPool("k"))).toBe(2);
+  });
+
+  test("each pool that holds tasks up is named, with a task that waits for it", () => {
+    const demands = [{ pool: keyPool("k"), amount: 1 }];
+    const agentDemands = [{ pool: globalPool, amount: 1 }];
+    const admission = waiting(
+      task("a", { demands }),
+      task("b", { demands }),
+      task("c", { agent: "B", agentDemands }),
+      task("d", { agent: "B", agentDemands }),
+    );
+    const limits = view({ [keyPool("k")]: 1, [globalPool]: 1 });
+    expect(keys(admission.admit(limits))).toEqual(["a", "c"]);
+    expect(admission.lacks(limits)).toEqual(
+      new Map([
+        [keyPool("k"), { workflowId: "run", taskKey: "b" }],
+        [globalPool, { workflowId: "run", taskKey: "d" }],
+      ]),
+    );
+  });
+
   test("a task that nothing holds says how many come before it", () => {
     const admission = waiting(task("a"), task("b"), task("c"));
     expect(admission.hold(task("c"), view({}))).toMatchObject({ by: "turn", ahead: 2 });
