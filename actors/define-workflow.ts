@@ -7,6 +7,7 @@
  */
 
 import type { Json } from "../machines/error-code.ts";
+import type { RunConcurrency } from "../machines/flow-options.ts";
 import type { Condition } from "../machines/run/values.ts";
 
 /** A value that is filled in when the task begins. */
@@ -102,8 +103,13 @@ export interface TaskDefinition {
   readonly delivery?: "atLeastOnce" | "atMostOnce";
   /** A short task: runs on the node that owns the run, without the queue. As durable, as isolated. */
   readonly local?: boolean;
-  /** Tasks of all runs with the same key, filled in, share the limit of `concurrency.key`. */
+  /**
+   * Attempts with the same key, filled in, share a limit over all runs and nodes; the parts of a list
+   * are joined by slashes. Reads inputs, and in a task with `forEach` the item.
+   */
   readonly concurrencyKey?: TaskInput;
+  /** Attempts of the key in flight at once. Default: what the configuration says of it, else 1. */
+  readonly concurrencyLimit?: number;
 }
 
 export interface StageDefinition {
@@ -185,6 +191,8 @@ export interface WorkflowDefinition {
   readonly budget?: Readonly<Record<string, BudgetDefinition>>;
   /** Default `pause`. */
   readonly onBudget?: "pause" | "fail";
+  /** How many runs may be open at once, and what a start beyond that does. Default: no limit. */
+  readonly concurrency?: RunConcurrency;
 }
 
 /** Stages in their given order, as a chain of states that each invoke one stage. */

@@ -43,6 +43,8 @@ export interface RunQueueRepo {
   promote(): Promise<{ readonly started: readonly string[]; readonly left: number }>;
   /** Queued runs, and runs that wait for children, as far as one hangs on the other. */
   waiters(): Promise<readonly Waiter[]>;
+  /** Of these runs, the one that came last to a queue. */
+  newestQueued(ids: readonly string[]): Promise<string | undefined>;
   /** Place in the queue, from 1, and who has started; undefined when the run does not queue. */
   place(
     id: string,
@@ -106,6 +108,14 @@ export function createRunQueueRepo(db: Database): RunQueueRepo {
   return {
     promote: () => promote(db),
     waiters: () => waiters(db),
+    newestQueued: async (ids) => {
+      const [row] = await db.execute<{ id: string }>(sql`
+        select workflow_id as id from spectra.slots
+        where task_key = '' and attempt = 0 and pool like 'run/%'
+          and workflow_id in (select jsonb_array_elements_text(${JSON.stringify(ids)}::jsonb))
+        order by taken_at desc limit 1`);
+      return row?.id;
+    },
     place: async (id) => {
       const rows = await db.execute<{ pool: string }>(sql`
         select pool from spectra.slots

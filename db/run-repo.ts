@@ -15,6 +15,7 @@ import {
 } from "../machines/run/state.ts";
 import type { Database } from "./database.ts";
 import { toJsonb } from "./jsonb.ts";
+import { enterRun, type RunEntry } from "./run-queue-repo.ts";
 import { definitions, mailbox, tasks, timers, workflows } from "./schema/workflows.ts";
 
 export interface NewRun {
@@ -35,6 +36,8 @@ export interface NewRun {
   /** Incarnation of the node that will own the run from the start. */
   readonly owner: string;
   readonly startEvent: Json;
+  /** Set when only so many runs of its kind may be open. */
+  readonly entry?: RunEntry;
 }
 
 /** A run as its owner loads it. */
@@ -50,9 +53,20 @@ export interface LoadedRun {
   readonly createdAtMs: number;
 }
 
+export interface Inserted {
+  readonly id: string;
+  readonly created: boolean;
+  /** It starts when another run of its kind has ended. */
+  readonly queued: boolean;
+}
+
 export interface RunRepo {
-  /** Makes the run durable, with its start event in the mailbox. Returns the id of an earlier run with the same idempotency key instead. */
-  insert(run: NewRun): Promise<{ readonly id: string; readonly created: boolean }>;
+  /**
+   * Makes the run durable, with its start event in the mailbox. Returns the id of an earlier run with
+   * the same idempotency key instead.
+   * @throws {RunNotStartedError} When its definition allows no more open runs, and skips or rejects.
+   */
+  insert(run: NewRun): Promise<Inserted>;
   /** Takes open runs that nobody alive owns, and returns their ids. One statement decides. */
   claim(incarnation: string, limit: number): Promise<readonly string[]>;
   /** Loads runs owned by `incarnation`. */
@@ -119,7 +133,7 @@ export function createRunRepo(db: Database): RunRepo {
   };
 }
 
-async function insert(db: Database, run: NewRun): Promise<{ id: string; created: boolean }> {
+async function insert(db: Database, run: NewRun): Promise<Inserted> {
   return await db.transaction(async (tx) => {
     await tx
       .insert(definitions)
@@ -156,7 +170,7 @@ async function insert(db: Database, run: NewRun): Promise<{ id: string; created:
         .select({ id: workflows.id })
         .from(workflows)
         .where(eq(workflows.idempotencyKey, run.idempotencyKey ?? ""));
-      return { id: earlier?.id ?? run.run.id, created: false };
+      return { id: earlier?.id ?? run.run.id, created: false, queued: false };
     }
     const rows = [...run.run.tasks.values()].map((task, position) => ({
       k: task.key,
@@ -171,12 +185,14 @@ async function insert(db: Database, run: NewRun): Promise<{ id: string; created:
         select ${run.run.id}, k, p, s, a, n from jsonb_to_recordset(${toJsonb(rows)}::jsonb)
           as x(k text, p int, s text, a text, n text)`);
     }
+    const starts = run.entry === undefined || (await enterRun(tx, row.id, run.entry));
     await tx.insert(mailbox).values({
       workflowId: run.run.id,
       event: run.startEvent,
       dedupeKey: `${run.run.id}/start`,
+      ...(starts ? {} : { at: sql`'infinity'` }),
     });
-    return { id: row.id, created: true };
+    return { id: row.id, created: true, queued: !starts };
   });
 }
 

@@ -28,8 +28,8 @@ export interface SlotClaim {
   readonly workflowId: string;
   readonly taskKey: string;
   readonly attempt: number;
-  /** Attempts in flight at once, over all nodes; from 0. */
-  readonly limit: number;
+  /** Attempts in flight at once, over all nodes; from 0. Null: it is taken in any case. */
+  readonly limit: number | null;
 }
 
 export interface RateClaim {
@@ -266,13 +266,17 @@ async function spendTokens(
   rates: readonly RateClaim[],
 ): Promise<string[]> {
   if (rates.length === 0) return [];
-  const asked = rates.map(({ pool, count, rate }) => ({
-    pool,
-    count,
-    burst: burstOf(rate),
-    perMs: rate.perMs,
-    limit: rate.limit,
-  }));
+  const counts = new Map<string, number>();
+  for (const { pool, count } of rates) counts.set(pool, (counts.get(pool) ?? 0) + count);
+  const asked = [...new Map(rates.map((claim) => [claim.pool, claim])).values()].map(
+    ({ pool, rate }) => ({
+      pool,
+      count: counts.get(pool),
+      burst: burstOf(rate),
+      perMs: rate.perMs,
+      limit: rate.limit,
+    }),
+  );
   const recordset = sql`jsonb_to_recordset(${JSON.stringify(asked)}::jsonb)
     as x(pool text, count int, burst float8, "perMs" float8, "limit" float8)`;
   await tx.execute(sql`insert into spectra.rate_buckets (pool, tokens)
@@ -283,7 +287,7 @@ async function spendTokens(
     update spectra.rate_buckets b set tokens = ${now} - x.count, updated_at = clock_timestamp()
     from ${recordset} where b.pool = x.pool and ${now} >= x.count returning b.pool`);
   const paid = new Set(rows.map(({ pool }) => pool));
-  return rates.flatMap(({ pool }) => (paid.has(pool) ? [] : [pool]));
+  return asked.flatMap(({ pool }) => (paid.has(pool) ? [] : [pool]));
 }
 
 function listOf(values: readonly string[]): SQL {

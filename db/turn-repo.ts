@@ -12,6 +12,7 @@ import type { Database } from "./database.ts";
 import { toJsonb } from "./jsonb.ts";
 import { runExtras } from "./run-repo.ts";
 import { mailbox } from "./schema/workflows.ts";
+import { type RateClaim, type SlotClaim, takeSlots } from "./slot-repo.ts";
 
 /** Another node owns these runs now; nothing of the batch was written. */
 export class OwnershipLostError extends Error {
@@ -53,6 +54,8 @@ export interface CommittedRun {
   readonly timers: ReadonlyMap<string, RunTimer | null>;
   /** Agent and action by key of the definition's task, for new rows. */
   readonly actions: ReadonlyMap<string, { readonly agent: string; readonly action: string }>;
+  /** What its dispatches take of the pools of all nodes. */
+  readonly claims?: { readonly slots: readonly SlotClaim[]; readonly rates: readonly RateClaim[] };
 }
 
 export interface Outgoing {
@@ -66,6 +69,7 @@ export interface TurnRepo {
   /**
    * One transaction for all runs of the batch.
    * @throws {OwnershipLostError} When the epoch of a run is no longer ours.
+   * @throws {PoolsFullError} When other nodes have taken the slots or tokens that the batch claims.
    */
   commit(
     incarnation: string,
@@ -142,7 +146,7 @@ async function pending(db: Database, incarnation: string, limit: number): Promis
     mail as (
       select m.id, m.workflow_id, m.event, m.at from spectra.mailbox m
       join spectra.workflows w on w.id = m.workflow_id and w.owner = ${incarnation}
-        and w.status <> 'parked'
+        and w.status <> 'parked' and m.at < 'infinity'
       order by m.id limit ${limit})
     select extract(epoch from clock_timestamp())::float8 * 1000 as now_ms,
       (select extract(epoch from min(t.due_at))::float8 * 1000 from spectra.timers t
@@ -202,6 +206,12 @@ async function commit(
           scheduled float8, output jsonb, ready float8, started float8, finished float8)
         where t.workflow_id = x.w and t.key = x.k`);
     }
+    await takeSlots(
+      tx,
+      incarnation,
+      runs.flatMap(({ claims }) => claims?.slots ?? []),
+      runs.flatMap(({ claims }) => claims?.rates ?? []),
+    );
     const entries = runs.flatMap(({ run, journal }) =>
       journal.map((entry) => ({ w: run.id, ...entry })),
     );

@@ -88,8 +88,8 @@ export interface Admission {
   holders(pool: string): readonly TaskRef[];
   /** What tasks of this node use of the pool. */
   used(pool: string): number;
-  /** Pools that ready tasks ask for or tasks in flight hold. */
-  pools(): ReadonlySet<string>;
+  /** Pools that ready tasks ask for. */
+  asked(): Iterable<string>;
   readonly waiting: number;
   clear(): void;
 }
@@ -369,7 +369,7 @@ export function createAdmission(options: AdmissionOptions = {}): Admission {
         ),
       ),
     used: (pool) => ledger.use(pool, nothingKnown).used,
-    pools: () => new Set([...asked.keys(), ...ledger.pools()]),
+    asked: () => asked.keys(),
     get waiting() {
       return waiting;
     },

@@ -91,8 +91,6 @@ export interface Ledger {
   fits(demand: Demand, view: PoolView): boolean;
   /** Forgets which tokens were spent: the next view counts them. */
   refill(): void;
-  /** Pools that tasks in flight hold. */
-  pools(): Iterable<string>;
   clear(): void;
 }
 
@@ -141,7 +139,6 @@ export function createLedger(): Ledger {
       return limit > 0 && (taken <= epsilon || taken + amount <= limit + epsilon);
     },
     refill: () => spent.clear(),
-    pools: () => held.keys(),
     clear: () => {
       held.clear();
       spent.clear();

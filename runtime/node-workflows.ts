@@ -165,6 +165,8 @@ export async function startNodeWorkflows(options: NodeWorkflowsOptions): Promise
     views,
     engine: host.engine,
     runner: host.runner,
+    slots: host.slots,
+    runQueue: host.runQueue,
     agentTrouble,
   });
   await host.start();

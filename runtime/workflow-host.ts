@@ -10,12 +10,16 @@ import { createApprovalRepo } from "../db/approval-repo.ts";
 import { type AttemptRepo, createAttemptRepo } from "../db/attempt-repo.ts";
 import type { Database } from "../db/database.ts";
 import { createNodeRepo } from "../db/node-repo.ts";
+import { createRunQueueRepo } from "../db/run-queue-repo.ts";
 import { createRunRepo, type RunRepo } from "../db/run-repo.ts";
 import { rootMessage } from "../db/server-error.ts";
+import { createSlotRepo, type SlotRepo } from "../db/slot-repo.ts";
 import { createTurnRepo, type TurnRepo } from "../db/turn-repo.ts";
 import { createDispatcher } from "./engine/dispatcher.ts";
 import { createEngine, type Engine, type EngineOptions } from "./engine/engine.ts";
 import { createErrands, type StartChild } from "./engine/errands.ts";
+import { isTerminal } from "./engine/owned-run.ts";
+import { createRunQueue, type RunQueue } from "./engine/run-queue.ts";
 import type { EngineLimits } from "./engine/scheduler.ts";
 import { createTaskRunner, type TaskRunner, type TaskRunnerOptions } from "./engine/task-runner.ts";
 import { openJobQueue, type QueueBackend } from "./queue/job-queue.ts";
@@ -48,6 +52,8 @@ export interface WorkflowHost {
   readonly runs: RunRepo;
   readonly turns: TurnRepo;
   readonly attempts: AttemptRepo;
+  readonly slots: SlotRepo;
+  readonly runQueue: RunQueue;
   /** Begins to take turns; what it reports on (`onTurn`) must be ready. */
   start(): Promise<void>;
   /** Aborts what is in hand, reports it as lost, and gives the lease back. */
@@ -61,6 +67,7 @@ export async function openWorkflowHost(options: WorkflowHostOptions): Promise<Wo
   const turns = createTurnRepo(db);
   const nodes = createNodeRepo(db);
   const attempts = createAttemptRepo(db);
+  const slots = createSlotRepo(db);
   await nodes.register(incarnation, options.nodeId);
   const clusterId = await nodes.clusterId();
   const runner = createTaskRunner({
@@ -84,6 +91,7 @@ export async function openWorkflowHost(options: WorkflowHostOptions): Promise<Wo
     runs,
     turns,
     nodes,
+    slots,
     limits: options.limits,
     log,
     random: options.random,
@@ -91,7 +99,17 @@ export async function openWorkflowHost(options: WorkflowHostOptions): Promise<Wo
     perform: errands.perform,
     abort: runner.abort,
     onFatal: options.onFatal,
-    onTurn: options.onTurn,
+    onTurn: (run, changed, journal) => {
+      if (run.definition.concurrency !== undefined && isTerminal(run.state.status)) runQueue.look();
+      options.onTurn(run, changed, journal);
+    },
+  });
+  const runQueue = createRunQueue({
+    repo: createRunQueueRepo(db),
+    slots,
+    turns,
+    log,
+    wake: () => engine.wake(),
   });
   const queue = await openJobQueue({
     name: `spectra-${placementGroup}-${clusterId.slice(0, 8)}`,
@@ -114,11 +132,14 @@ export async function openWorkflowHost(options: WorkflowHostOptions): Promise<Wo
     runs,
     turns,
     attempts,
+    slots,
+    runQueue,
     start: () => engine.start(),
     stop: async () => {
       await runner.stop();
       await dispatcher.stop();
       await errands.stop();
+      await runQueue.stop();
       await queue.close();
       await engine.stop();
       await nodes.release(incarnation).catch((error: unknown) => {

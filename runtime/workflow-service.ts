@@ -6,17 +6,23 @@
 
 import { randomUUID } from "node:crypto";
 import type { WorkflowDefinition } from "../actors/define-workflow.ts";
-import type { RunRepo } from "../db/run-repo.ts";
+import { RunNotStartedError } from "../db/run-queue-repo.ts";
+import type { NewRun, RunRepo } from "../db/run-repo.ts";
+import type { SlotRepo } from "../db/slot-repo.ts";
 import type { TurnRepo } from "../db/turn-repo.ts";
 import type { ViewRepo } from "../db/view-repo.ts";
 import type { Json } from "../machines/error-code.ts";
+import { isLeasedPool, isRatePool } from "../machines/pools.ts";
+import type { TaskRef } from "../machines/ready-tree.ts";
 import { initialRun } from "../machines/run/state.ts";
 import { actionOf, compileDefinition } from "./engine/compile-definition.ts";
 import { checkDefinition, type FindAgent } from "./engine/definition.ts";
 import type { Engine } from "./engine/engine.ts";
 import type { StartChild } from "./engine/errands.ts";
+import { holdSentence } from "./engine/hold-sentence.ts";
 import { actionsOf, isTerminal } from "./engine/owned-run.ts";
 import { parseDefinition } from "./engine/parse-definition.ts";
+import { entryOf, notStartedMessage } from "./engine/run-entry.ts";
 import type { TaskRunner } from "./engine/task-runner.ts";
 import { type KnownWorkflowsOptions, knownWorkflows } from "./known-workflows.ts";
 import {
@@ -28,6 +34,7 @@ import {
   type WorkflowView,
 } from "./system.ts";
 import { graphOf, journalEntry, tasksOf, viewOfRow, viewOfTask } from "./views.ts";
+import type { WorkflowHost } from "./workflow-host.ts";
 
 /** How long a command may wait to be applied by the run's owner before it is answered with 503. */
 const commandLimitMs = 10_000;
@@ -47,6 +54,8 @@ export interface WorkflowServiceOptions extends Omit<KnownWorkflowsOptions, "fin
     workflow: string,
     input: Readonly<Record<string, Json>>,
   ) => Promise<Readonly<Record<string, Json>>>;
+  readonly slots: Pick<SlotRepo, "holders">;
+  readonly runQueue: Pick<WorkflowHost["runQueue"], "look" | "place">;
   /** Why an agent takes no tasks now, or undefined. */
   readonly agentTrouble: (name: string) => string | undefined;
 }
@@ -87,7 +96,7 @@ export function createWorkflowService(options: WorkflowServiceOptions): Workflow
       priority: request.priority ?? 3,
       input: input as Json,
     });
-    const { id } = await runs.insert({
+    const inserted = await insert(definition, {
       run,
       workflow: definition.id,
       title: definition.title,
@@ -98,9 +107,32 @@ export function createWorkflowService(options: WorkflowServiceOptions): Workflow
       actions: actionsOf(plan),
       owner: options.incarnation,
       startEvent: { type: "run.start", paused: request.startPaused ?? false, by: by.actor },
+      ...entryOf(definition, input as Json),
+      ...(request.tenant === undefined ? {} : { tenant: request.tenant }),
     });
-    engine.wake();
-    return await required(id);
+    return await required(inserted.type === "skipped" ? inserted.instead : inserted.id);
+  }
+
+  /** @throws {RequestError} `CONFLICT` when its definition rejects a start beyond its limit. */
+  async function insert(
+    definition: WorkflowDefinition,
+    run: NewRun,
+  ): Promise<
+    | { readonly type: "inserted"; readonly id: string }
+    | { readonly type: "skipped"; readonly instead: string; readonly message: string }
+  > {
+    try {
+      const { id, queued } = await runs.insert(run);
+      engine.wake();
+      // Whom it queues for may have ended meanwhile.
+      if (queued) options.runQueue.look();
+      return { type: "inserted", id };
+    } catch (error) {
+      if (!(error instanceof RunNotStartedError)) throw error;
+      const message = notStartedMessage(error, definition);
+      if (error.decision.type === "reject") throw new RequestError("CONFLICT", message);
+      return { type: "skipped", instead: error.decision.instead, message };
+    }
   }
 
   async function startChild(parentId: string, child: StartChild): Promise<void> {
@@ -110,7 +142,7 @@ export function createWorkflowService(options: WorkflowServiceOptions): Workflow
     const { childId, input, priority, taskKey } = child;
     const parent = { workflowId: parentId, taskKey };
     const rootId = await runs.rootOf(parentId);
-    await runs.insert({
+    const inserted = await insert(definition, {
       run: initialRun(childId, plan, { priority, input, parent }),
       workflow: definition.id,
       title: definition.title,
@@ -122,8 +154,24 @@ export function createWorkflowService(options: WorkflowServiceOptions): Workflow
       actions: actionsOf(plan),
       owner: options.incarnation,
       startEvent: { type: "run.start", paused: false, by: `parent ${parentId}` },
+      ...entryOf(definition, input),
     });
-    engine.wake();
+    // There is no run whose end the parent could hear of.
+    if (inserted.type === "skipped") throw new RequestError("CONFLICT", inserted.message);
+  }
+
+  /** Who holds a pool: of one that all nodes share, the rows tell; of the others, this node. */
+  async function holdersOf(pool: string): Promise<readonly TaskRef[]> {
+    if (pool === "" || isRatePool(pool)) return [];
+    if (!isLeasedPool(pool)) return engine.holders(pool);
+    return (await options.slots.holders(pool)).filter(({ attempt }) => attempt > 0);
+  }
+
+  async function queueReasons(id: string): Promise<string[]> {
+    const place = await options.runQueue.place(id);
+    if (place === undefined) return [];
+    const { position, started } = place;
+    return [`the run is number ${position} in the queue for ${started.join(", ")} to end`];
   }
 
   async function required(id: string): Promise<WorkflowView> {
@@ -234,7 +282,8 @@ export function createWorkflowService(options: WorkflowServiceOptions): Workflow
     if (status === "ready" && trouble !== undefined) reasons.push(trouble);
     const hold = engine.heldBy(id, taskKey);
     if (status === "ready" && hold !== undefined && trouble === undefined)
-      reasons.push(holdSentence(hold, agent));
+      reasons.push(holdSentence(hold, agent, await holdersOf(hold.pool)));
+    if (status === "blocked" && run.status === "pending") reasons.push(...(await queueReasons(id)));
     if (status === "dispatched") reasons.push("is in the queue, waiting to be taken by a node");
     const failure = rows.get(taskKey)?.error;
     if (status === "retrying" && failure != null)
@@ -289,17 +338,6 @@ export function createWorkflowService(options: WorkflowServiceOptions): Workflow
     retry,
     explain,
   };
-}
-
-function holdSentence(hold: "agent" | "workflow" | "connections", agent: string): string {
-  switch (hold) {
-    case "agent":
-      return `${agent} already runs as many tasks as it may`;
-    case "workflow":
-      return "the run already has as many tasks in flight as its definition allows";
-    case "connections":
-      return "other tasks use the database connections that agents share";
-  }
 }
 
 function writeCursor(row: { readonly createdAtMs: number; readonly id: string }): string {

@@ -13,6 +13,7 @@ import type { Log } from "../../actors/ports.ts";
 import { type NodeRepo, nodeLeaseMs } from "../../db/node-repo.ts";
 import type { RunRepo } from "../../db/run-repo.ts";
 import { isDiskFull, isRefusal, rootMessage } from "../../db/server-error.ts";
+import { PoolsFullError, type SlotRepo } from "../../db/slot-repo.ts";
 import {
   type CommittedRun,
   type Outgoing,
@@ -22,12 +23,13 @@ import {
 } from "../../db/turn-repo.ts";
 import type { Hold } from "../../machines/admission.ts";
 import { type Json, toErrorRecord } from "../../machines/error-code.ts";
+import type { TaskRef } from "../../machines/ready-tree.ts";
 import type { TaskChange } from "../../machines/run/draft.ts";
 import type { JournalDraft, RunEvent } from "../../machines/run/state.ts";
 import { beginTurn, type Turn } from "../../machines/run/turn.ts";
 import { actionsOf, isTerminal, type OwnedRun, reindex } from "./owned-run.ts";
 import { createOwnership, type Dispatch, type Errand } from "./ownership.ts";
-import { dispatchReady, type EngineLimits } from "./scheduler.ts";
+import { type Claims, createScheduler, type EngineLimits, noClaims } from "./scheduler.ts";
 
 /** Renew the lease, and look for mail that another node posted. A third of the lease. */
 const tickMs = Math.floor(nodeLeaseMs / 3);
@@ -55,6 +57,7 @@ export interface EngineOptions {
   readonly runs: RunRepo;
   readonly turns: TurnRepo;
   readonly nodes: NodeRepo;
+  readonly slots: SlotRepo;
   readonly limits: EngineLimits;
   readonly log: Log;
   /** From 0 to 1, for the jitter of retries. */
@@ -80,8 +83,10 @@ export interface Engine {
   wake(): void;
   /** Runs that this node owns and that are not finished. */
   owned(): ReadonlyMap<string, OwnedRun>;
-  /** Why a ready task was not dispatched in the newest turn. */
+  /** Why a ready task is not dispatched. */
   heldBy(workflowId: string, taskKey: string): Hold | undefined;
+  /** Tasks of this node's runs that hold a share of the pool. */
+  holders(pool: string): readonly TaskRef[];
   /** Resolves once this node applied the event with this `commandId`; never after `signal` aborts. */
   applied(commandId: string, signal: AbortSignal): Promise<void>;
   /** Lets the turn that runs end, and takes no other. */
@@ -91,14 +96,15 @@ export interface Engine {
 interface TurnOfRun {
   readonly run: OwnedRun;
   readonly turn: Turn;
+  readonly claims: Claims;
 }
 
 export function createEngine(options: EngineOptions): Engine {
-  const { incarnation, turns, nodes, limits, log } = options;
-  const ownership = createOwnership(options);
+  const { incarnation, turns, nodes, log } = options;
+  const ownership = createOwnership({ ...options, onLoaded: (run) => scheduler.follow(run) });
   const { owned } = ownership;
+  const scheduler = createScheduler({ ...options, owned });
   const waiters = new Map<string, () => void>();
-  let held: ReadonlyMap<string, Hold> = new Map();
   let stopped = false;
   let turning: Promise<void> | undefined;
   let again = false;
@@ -174,10 +180,10 @@ export function createEngine(options: EngineOptions): Engine {
         outgoing.push(...(await turns.commit(incarnation, [toCommit(one)], mail)));
         done.push(one);
       } catch (error) {
-        if (!isRefusal(error)) throw error;
+        if (!isRefusal(error) && !(error instanceof PoolsFullError)) throw error;
         // Memory may be behind the database: it is read again before the next try.
         stale = true;
-        await refuse(one.run, error);
+        if (isRefusal(error)) await refuse(one.run, error);
       }
     }
     return { done, outgoing };
@@ -190,6 +196,7 @@ export function createEngine(options: EngineOptions): Engine {
     if (count < refusalLimit) return;
     refusals.delete(run.id);
     owned.delete(run.id);
+    scheduler.forget(run.id);
     const record = { ...toErrorRecord(error), message: rootMessage(error) };
     await turns.park(incarnation, run.id, run.epoch, record);
     log.error("workflow run is parked: its state cannot be stored", {
@@ -201,15 +208,24 @@ export function createEngine(options: EngineOptions): Engine {
   async function takeTurn(): Promise<void> {
     const { nowMs, events, nextDueMs } = await turns.pending(incarnation, mailPerTurn);
     const open = await apply(events);
-    held = dispatchReady(owned, open, limits, nowMs, options.random);
+    const claims = await scheduler.dispatch(open, nowMs);
     const batch = [...open].flatMap(([id, turn]): TurnOfRun[] => {
       const run = owned.get(id);
-      return run === undefined ? [] : [{ run, turn }];
+      return run === undefined ? [] : [{ run, turn, claims: claims.get(id) ?? noClaims }];
     });
     if (batch.length > 0 || events.length > 0) {
       // Mail of a run that is not ours any more belongs to its new owner.
       const applied = events.filter(({ workflowId }) => open.has(workflowId));
-      const { done, outgoing } = await commit(batch, applied);
+      const committed = await commit(batch, applied).catch((error: unknown) => {
+        if (!(error instanceof PoolsFullError)) throw error;
+        // Nothing was written: the turns are taken again, and leave those pools out.
+        scheduler.giveUp(open, error.pools);
+      });
+      if (committed === undefined) {
+        again = true;
+        return;
+      }
+      const { done, outgoing } = committed;
       perform(done);
       ownership.send(outgoing);
       settle(applied);
@@ -218,7 +234,9 @@ export function createEngine(options: EngineOptions): Engine {
     const due = batch.flatMap(({ turn }) =>
       [...turn.timers().values()].flatMap((timer) => timer?.dueAtMs ?? []),
     );
-    armTimer(Math.min(nextDueMs ?? Number.POSITIVE_INFINITY, ...due) - nowMs);
+    const lookMs = await scheduler.queueUp(nowMs);
+    const nextMs = Math.min(nextDueMs ?? Number.POSITIVE_INFINITY, lookMs ?? Infinity, ...due);
+    armTimer(nextMs - nowMs);
   }
 
   /** After the commit: memory follows, then the effects that are not in the outbox. */
@@ -266,7 +284,10 @@ export function createEngine(options: EngineOptions): Engine {
       again = false;
       const watchdog = setTimeout(() => options.onFatal("stuck"), turnLimitMs);
       try {
-        if (stale) await ownership.reload();
+        if (stale) {
+          scheduler.clear();
+          await ownership.reload();
+        }
         stale = false;
         if (claimDue) await ownership.claim();
         claimDue = false;
@@ -286,7 +307,10 @@ export function createEngine(options: EngineOptions): Engine {
 
   async function recover(error: unknown): Promise<void> {
     if (error instanceof OwnershipLostError) {
-      for (const id of error.workflowIds) ownership.drop(id);
+      for (const id of error.workflowIds) {
+        ownership.drop(id);
+        scheduler.forget(id);
+      }
       return;
     }
     if (isDiskFull(error)) options.onFatal("disk-full", error);
@@ -319,7 +343,8 @@ export function createEngine(options: EngineOptions): Engine {
     },
     wake,
     owned: () => owned,
-    heldBy: (workflowId, taskKey) => held.get(`${workflowId}/${taskKey}`),
+    heldBy: scheduler.hold,
+    holders: scheduler.holders,
     applied: (commandId, signal) =>
       new Promise((resolve) => {
         waiters.set(commandId, resolve);
@@ -334,7 +359,7 @@ export function createEngine(options: EngineOptions): Engine {
   };
 }
 
-function toCommit({ run, turn }: TurnOfRun): CommittedRun {
+function toCommit({ run, turn, claims }: TurnOfRun): CommittedRun {
   return {
     run: turn.run(),
     epoch: run.epoch,
@@ -344,5 +369,6 @@ function toCommit({ run, turn }: TurnOfRun): CommittedRun {
     effects: turn.effects().filter(({ type }) => type !== "abort") as unknown as Json[],
     tasks: [...turn.changed().values()],
     actions: actionsOf(run.plan),
+    claims,
   };
 }

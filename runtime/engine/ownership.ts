@@ -39,6 +39,8 @@ export interface OwnershipOptions {
   readonly turns: TurnRepo;
   readonly nodes: NodeRepo;
   readonly log: Log;
+  /** A run is in memory now. */
+  onLoaded(run: OwnedRun): void;
   dispatch(dispatches: readonly Dispatch[]): void;
   /** Performs what is neither a dispatch nor an abort; must be idempotent, must not throw. */
   perform(errands: readonly Errand[]): void;
@@ -72,7 +74,10 @@ export function createOwnership(options: OwnershipOptions): Ownership {
       if (owned.has(loaded.run.id)) continue;
       const { plan } = compileDefinition(loaded.definition as unknown as WorkflowDefinition);
       const outputs = await runs.outputs(loaded.run.id, [...plan.observed]);
-      if (!owned.has(loaded.run.id)) owned.set(loaded.run.id, ownRun(loaded, plan, outputs));
+      if (owned.has(loaded.run.id)) continue;
+      const run = ownRun(loaded, plan, outputs);
+      owned.set(run.id, run);
+      options.onLoaded(run);
     }
   }
 

@@ -84,6 +84,8 @@ export interface StartWorkflow {
   readonly input?: Readonly<Record<string, Json>>;
   readonly priority?: number;
   readonly startPaused?: boolean;
+  /** Whom the run counts for in fairness. */
+  readonly tenant?: string;
   readonly idempotencyKey?: string;
 }
 

@@ -13,6 +13,7 @@ import { openDatabase } from "../../db/database.ts";
 import { migrateDatabase } from "../../db/migrate.ts";
 import { createViewRepo } from "../../db/view-repo.ts";
 import { isTerminal } from "../../runtime/engine/owned-run.ts";
+import type { EngineLimits } from "../../runtime/engine/scheduler.ts";
 import type { QueueBackend } from "../../runtime/queue/job-queue.ts";
 import type { WorkflowsPort, WorkflowView } from "../../runtime/system.ts";
 import { openWorkflowHost, type WorkflowHost } from "../../runtime/workflow-host.ts";
@@ -51,6 +52,8 @@ export async function openTestHost(options: {
   readonly nodeId?: string;
   readonly workflows?: readonly WorkflowDefinition[];
   readonly agentLimit?: number;
+  /** Limits over all nodes, and so on. */
+  readonly limits?: Partial<EngineLimits>;
   /** Where the migrations are, when this file was bundled elsewhere. */
   readonly migrations?: string;
   readonly runAgent: RunAgent;
@@ -76,6 +79,7 @@ export async function openTestHost(options: {
       agent: () => options.agentLimit ?? worker.concurrency,
       actionConnections: () => 0,
       connections: 8,
+      ...options.limits,
     },
     concurrency: 8,
     log,
@@ -100,6 +104,8 @@ export async function openTestHost(options: {
     views: createViewRepo(database.db),
     engine: host.engine,
     runner: host.runner,
+    slots: host.slots,
+    runQueue: host.runQueue,
     agentTrouble: () => undefined,
   });
   return {
