@@ -7,17 +7,9 @@
 import { isInFlight, isOpen } from "../task.ts";
 import { armWallTime } from "./budget.ts";
 import type { Draft } from "./draft.ts";
+import { isActive, stageOf, tasksOf } from "./lookup.ts";
 import { beginRollback } from "./saga.ts";
-import {
-  finish,
-  isActive,
-  settleStage,
-  stageOf,
-  startChart,
-  startClocks,
-  stopClocks,
-  tasksOf,
-} from "./stages.ts";
+import { finish, settleStage, startChart, startClocks, stopClocks } from "./stages.ts";
 import type { RunEvent } from "./state.ts";
 import { retryDue, unblock } from "./tasks.ts";
 import { commandChildren } from "./waits.ts";

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Json } from "../error-code.ts";
+import type { ErrorRecord, Json } from "../error-code.ts";
 import { nextTask, type TaskEvent } from "../task.ts";
 import type { PlanTask, RunPlan } from "./plan.ts";
 import {
@@ -38,7 +38,26 @@ type PendingPatch = {
   timers: Record<string, RunTimer | null>;
 };
 
+/** What tasks set off beyond themselves. Passed in, so that tasks know none of these modules. */
+export interface Rules {
+  spend(draft: Draft, amounts: Readonly<Record<string, number>>, event: RunEvent): void;
+  expand(draft: Draft, task: TaskState, event: RunEvent): void;
+  instanceSatisfied(draft: Draft, task: TaskState, event: RunEvent): void;
+  instanceFailed(draft: Draft, task: TaskState, error: ErrorRecord, event: RunEvent): void;
+  openWait(draft: Draft, key: string, event: RunEvent): void;
+  settleStage(draft: Draft, stage: string, event: RunEvent): void;
+  beginRollback(
+    draft: Draft,
+    cause: ErrorRecord,
+    then: "failed" | "cancelled",
+    event: RunEvent,
+  ): void;
+  undoFinished(draft: Draft, event: Extract<RunEvent, { type: "task.finished" }>): void;
+  undoLost(draft: Draft, event: Extract<RunEvent, { type: "task.lost" }>): void;
+}
+
 export interface Draft {
+  readonly rules: Rules;
   readonly plan: RunPlan;
   /** From 0 to 1. */
   readonly random: () => number;
@@ -83,7 +102,12 @@ export interface OpenDraft extends Draft {
 
 const noCount: StageCount = { moving: 0, blocked: 0, bad: 0 };
 
-export function openDraft(before: RunState, plan: RunPlan, random: () => number): OpenDraft {
+export function openDraft(
+  before: RunState,
+  plan: RunPlan,
+  random: () => number,
+  rules: Rules,
+): OpenDraft {
   const {
     tasks: oldTasks,
     timers: oldTimers,
@@ -148,6 +172,7 @@ export function openDraft(before: RunState, plan: RunPlan, random: () => number)
   }
 
   return {
+    rules,
     plan,
     random,
     run: () => run,

@@ -8,9 +8,10 @@
 import { AgentError, type ErrorRecord, type Json, toErrorRecord } from "../error-code.ts";
 import { isOpen, isSatisfied } from "../task.ts";
 import type { Draft } from "./draft.ts";
+import { dependencyOf } from "./lookup.ts";
 import type { PlanGroup } from "./plan.ts";
 import { blockedTask, type RunEvent, type TaskState, taskInstance } from "./state.ts";
-import { begin, cancelTask, dependencyOf, failAtOnce, failed, succeed } from "./tasks.ts";
+import { begin, cancelTask, failAtOnce, failed, succeed } from "./tasks.ts";
 import { resolve } from "./values.ts";
 
 /** Items of one group at most. */

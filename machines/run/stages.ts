@@ -14,6 +14,7 @@ import {
   chartTakes,
 } from "./chart-machine.ts";
 import type { Draft } from "./draft.ts";
+import { tasksOf } from "./lookup.ts";
 import {
   blockedTask,
   type RunEvent,
@@ -119,23 +120,6 @@ function leave(draft: Draft, id: string, event: RunEvent): void {
 function begin(draft: Draft, stage: string, event: RunEvent, depth: number): void {
   for (const { key } of tasksOf(draft, stage)) unblock(draft, key, event);
   settleStage(draft, stage, event, depth);
-}
-
-/** Tasks of a stage instance, in the plan's order; without the instances of groups. */
-export function tasksOf(draft: Draft, stage: string): TaskState[] {
-  const [name = "", iteration = "1"] = stage.split("#");
-  return (draft.plan.stages.get(name) ?? []).map((key) =>
-    draft.task(taskInstance(key, Number(iteration))),
-  );
-}
-
-/** The stage instance of a task. */
-export function stageOf(draft: Draft, task: TaskState): string {
-  return stageInstance(draft.planned(task).stage, task.iteration);
-}
-
-export function isActive(draft: Draft, stage: string): boolean {
-  return Object.values(draft.run().chart?.invoked ?? {}).includes(stage);
 }
 
 /** Ends the stage once nothing in it can move any more, and tells the chart how. */

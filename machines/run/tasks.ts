@@ -7,28 +7,15 @@
 import { AgentError, type ErrorRecord, type Json, toErrorRecord } from "../error-code.ts";
 import { deathLimit, isDeath, poisoned } from "../poison.ts";
 import { isInFlight, isOpen, isSatisfied } from "../task.ts";
-import { spend } from "./budget.ts";
 import type { Draft } from "./draft.ts";
-import { expand, instanceFailed, instanceSatisfied } from "./groups.ts";
+import { dependencyOf, isActive, stageOf } from "./lookup.ts";
 import type { PlanTask } from "./plan.ts";
 import { retryDelayMs } from "./retry.ts";
-import { beginRollback, undoFinished, undoLost } from "./saga.ts";
-import { isActive, settleStage, stageOf } from "./stages.ts";
 import type { RunEvent, TaskState } from "./state.ts";
 import { taskInstance } from "./state.ts";
 import { holds } from "./values.ts";
-import { openWait } from "./waits.ts";
 
 type EventOf<T extends RunEvent["type"]> = Extract<RunEvent, { type: T }>;
-
-/** Key of the instance that `task` waits for when its plan says `after: [key]`. */
-export function dependencyOf(draft: Draft, task: TaskState, key: string): TaskState | undefined {
-  const stage = draft.plan.tasks.get(key)?.stage;
-  const own = stage === draft.planned(task).stage;
-  const iteration = own ? task.iteration : (draft.run().chart?.entered[stage ?? ""] ?? 1);
-  const instance = taskInstance(key, iteration);
-  return draft.has(instance) ? draft.task(instance) : undefined;
-}
 
 function isReleased(draft: Draft, task: TaskState): boolean {
   return draft.planned(task).after.every((key) => {
@@ -42,7 +29,7 @@ export function unblock(draft: Draft, key: string, event: RunEvent): void {
   const task = draft.task(key);
   if (task.status !== "blocked" || task.index !== null) return;
   const planned = draft.planned(task);
-  if (planned.group !== null) return expand(draft, task, event);
+  if (planned.group !== null) return draft.rules.expand(draft, task, event);
   if (!isReleased(draft, task)) return;
   begin(draft, task, event);
 }
@@ -77,7 +64,7 @@ function makeReady(draft: Draft, key: string, event: RunEvent): void {
   }
   armScheduleToStart(draft, key, event);
   draft.record(event, "task.ready", { task: key });
-  if (kind !== "action") openWait(draft, key, event);
+  if (kind !== "action") draft.rules.openWait(draft, key, event);
 }
 
 function armScheduleToStart(draft: Draft, key: string, event: RunEvent): void {
@@ -121,7 +108,7 @@ function skip(
 /** What comes after a task that succeeded or was skipped. */
 function satisfied(draft: Draft, key: string, event: RunEvent): void {
   const task = draft.task(key);
-  if (task.index !== null) return instanceSatisfied(draft, task, event);
+  if (task.index !== null) return draft.rules.instanceSatisfied(draft, task, event);
   const stage = stageOf(draft, task);
   for (const name of draft.plan.dependents.get(task.plan) ?? []) {
     const dependent = taskInstance(name, task.iteration);
@@ -130,7 +117,7 @@ function satisfied(draft: Draft, key: string, event: RunEvent): void {
       if (isActive(draft, stage)) unblock(draft, dependent, event);
     }
   }
-  settleStage(draft, stage, event);
+  draft.rules.settleStage(draft, stage, event);
 }
 
 export function succeed(
@@ -155,9 +142,10 @@ export function finishAttempt(draft: Draft, event: EventOf<"task.finished">): vo
   const task = draft.task(taskKey);
   if (attempt === task.attempt && task.stopping) draft.update(taskKey, { stopping: false });
   if (attempt === task.attempt && task.status === "compensating") {
-    return undoFinished(draft, event);
+    return draft.rules.undoFinished(draft, event);
   }
-  if (outcome.spent !== undefined && attempt === task.attempt) spend(draft, outcome.spent, event);
+  if (outcome.spent !== undefined && attempt === task.attempt)
+    draft.rules.spend(draft, outcome.spent, event);
   if (outcome.type === "succeeded") {
     if (!succeed(draft, taskKey, attempt, outcome.output, event)) refuse(draft, event);
     return;
@@ -271,9 +259,9 @@ export function failed(draft: Draft, key: string, error: ErrorRecord, event: Run
     case "escalate":
       return park(draft, key, error, event);
     case "rollback":
-      return beginRollback(draft, error, "failed", event);
+      return draft.rules.beginRollback(draft, error, "failed", event);
     case "fail":
-      if (task.index !== null) return instanceFailed(draft, task, error, event);
+      if (task.index !== null) return draft.rules.instanceFailed(draft, task, error, event);
       return closeStage(draft, task, error, event);
   }
 }
@@ -286,7 +274,7 @@ function closeStage(draft: Draft, task: TaskState, error: ErrorRecord, event: Ru
     const other = draft.task(taskInstance(name, task.iteration));
     if (isOpen(other.status) && !isInFlight(other.status)) cancelTask(draft, other.key, event);
   }
-  settleStage(draft, stage, event);
+  draft.rules.settleStage(draft, stage, event);
 }
 
 /** Ends an open task without a result; an attempt under way is told to stop. */
@@ -344,7 +332,7 @@ export function dispatch(draft: Draft, event: EventOf<"task.dispatch">): void {
   if (draft.run().status !== "running" || !draft.has(taskKey)) return;
   if (!draft.move(taskKey, { type: "dispatch" }, { node: null })) return;
   const { attempt } = draft.task(taskKey);
-  spend(draft, { tasks: 1 }, event);
+  draft.rules.spend(draft, { tasks: 1 }, event);
   draft.effect({ type: "dispatch", taskKey, attempt });
   draft.record(event, "task.dispatched", { task: taskKey, attempt });
 }
@@ -372,7 +360,8 @@ export function lost(draft: Draft, event: EventOf<"task.lost">): void {
     draft.record(event, "task.stopped", { task: taskKey, attempt, how: reason, afterMs: 0 });
     return;
   }
-  if (task.attempt === attempt && task.status === "compensating") return undoLost(draft, event);
+  if (task.attempt === attempt && task.status === "compensating")
+    return draft.rules.undoLost(draft, event);
   const isCurrent = task.attempt === attempt && isInFlight(task.status);
   if (isCurrent && event.begun !== false && draft.planned(task).atMostOnce) {
     const cause = { name: "Error", code: "ATTEMPT_LOST", message: reason, retryable: true };
@@ -435,7 +424,12 @@ export function resolveTask(draft: Draft, event: EventOf<"task.resolve">): void 
   switch (as) {
     case "retry":
       if (draft.run().rollback !== null)
-        return undoLost(draft, { ...event, type: "task.lost", attempt, reason: "retried" });
+        return draft.rules.undoLost(draft, {
+          ...event,
+          type: "task.lost",
+          attempt,
+          reason: "retried",
+        });
       draft.move(taskKey, { type: "repeat" }, { readyAtMs: event.atMs, error: null });
       armScheduleToStart(draft, taskKey, event);
       return draft.record(event, "task.ready", { task: taskKey });
@@ -457,7 +451,7 @@ export function resolveTask(draft: Draft, event: EventOf<"task.resolve">): void 
         message: record.message,
       });
       const task = draft.task(taskKey);
-      if (task.index !== null) return instanceFailed(draft, task, record, event);
+      if (task.index !== null) return draft.rules.instanceFailed(draft, task, record, event);
       return closeStage(draft, task, record, event);
     }
     default:

@@ -13,12 +13,13 @@
  */
 
 import type { Json } from "../error-code.ts";
-import { armWallTime, wallTimeDue } from "./budget.ts";
+import { armWallTime, spend, wallTimeDue } from "./budget.ts";
 import * as control from "./control.ts";
-import { type OpenDraft, openDraft, type TaskChange } from "./draft.ts";
+import { type OpenDraft, openDraft, type Rules, type TaskChange } from "./draft.ts";
+import { expand, instanceFailed, instanceSatisfied } from "./groups.ts";
 import type { RunPlan } from "./plan.ts";
-import { continueRollback, undoDue } from "./saga.ts";
-import { startChart, stopClocks, tellChart } from "./stages.ts";
+import { beginRollback, continueRollback, undoDue, undoFinished, undoLost } from "./saga.ts";
+import { settleStage, startChart, stopClocks, tellChart } from "./stages.ts";
 import type {
   JournalDraft,
   RunEffect,
@@ -56,9 +57,21 @@ export type MutableRunState = {
   -readonly [Key in keyof RunState]: RunState[Key];
 };
 
+const rules: Rules = {
+  spend,
+  expand,
+  instanceSatisfied,
+  instanceFailed,
+  openWait: waits.openWait,
+  settleStage,
+  beginRollback,
+  undoFinished,
+  undoLost,
+};
+
 /** @param random From 0 to 1, for the jitter of retries. */
 export function beginTurn(before: RunState, plan: RunPlan, random: () => number = () => 0): Turn {
-  const draft = openDraft(before, plan, random);
+  const draft = openDraft(before, plan, random, rules);
 
   function apply(event: RunEvent, timer?: string): void {
     if (timer !== undefined) draft.clearTimer(timer);
