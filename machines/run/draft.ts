@@ -76,9 +76,10 @@ export interface Draft {
   setOutput(key: string, output: Json): void;
   count(stage: string): StageCount;
   inFlight(): number;
-  /** Keys of all tasks, of the overlay too. */
-  keys(): Iterable<string>;
-  timers(): Iterable<readonly [string, RunTimer]>;
+  /** Keys of all tasks as of now, of the overlay too. */
+  keys(): readonly string[];
+  /** Timers as of now. */
+  timers(): readonly (readonly [string, RunTimer])[];
   setTimer(key: string, event: Json, dueAtMs: number): void;
   replaceTimer(key: string, timer: RunTimer): void;
   clearTimer(key: string): void;
@@ -201,14 +202,11 @@ export function openDraft(
     },
     count: (stage) => counts.get(stage) ?? noCount,
     inFlight: () => inFlight,
-    keys: function* keys() {
-      yield* oldTasks.keys();
-      for (const key of tasks.keys()) if (!oldTasks.has(key)) yield key;
-    },
-    timers: function* all() {
-      for (const [key, timer] of oldTimers) if (!timers.has(key)) yield [key, timer] as const;
-      for (const [key, timer] of timers) if (timer !== null) yield [key, timer] as const;
-    },
+    keys: () => [...oldTasks.keys(), ...[...tasks.keys()].filter((key) => !oldTasks.has(key))],
+    timers: () => [
+      ...[...oldTimers].filter(([key]) => !timers.has(key)),
+      ...[...timers].flatMap(([key, timer]) => (timer === null ? [] : [[key, timer] as const])),
+    ],
     setTimer: (key, event, dueAtMs) => putTimer(key, { event, dueAtMs, remainingMs: null }),
     replaceTimer: putTimer,
     clearTimer: (key) => {

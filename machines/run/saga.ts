@@ -24,10 +24,11 @@ export function beginRollback(
 ): void {
   if (draft.run().rollback !== null) return;
   draft.set({ error: draft.run().error ?? cause, rollback: { cause, queue: [], then } });
-  for (const key of [...draft.keys()]) {
+  for (const key of draft.keys()) {
     if (isOpen(draft.task(key).status)) cancelTask(draft, key, event);
   }
-  const queue = [...draft.keys()]
+  const queue = draft
+    .keys()
     .map((key) => draft.task(key))
     .filter((task) => isUndoable(draft, task))
     .sort(

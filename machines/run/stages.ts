@@ -192,7 +192,7 @@ export function finish(
   status: "completed" | "failed" | "cancelled",
   event: RunEvent,
 ): void {
-  for (const key of [...draft.keys()]) {
+  for (const key of draft.keys()) {
     const task = draft.task(key);
     const isLeft = task.index === null || task.status !== "blocked";
     if (isOpen(task.status) && task.status !== "compensating" && isLeft) {
@@ -202,7 +202,7 @@ export function finish(
   }
   const done = status === "completed";
   // The chart's own timers stand still until a retry goes on.
-  if (done) for (const [key] of [...draft.timers()]) draft.clearTimer(key);
+  if (done) for (const [key] of draft.timers()) draft.clearTimer(key);
   else stopClocks(draft, event.atMs);
   const output = done ? outputOf(draft) : null;
   draft.set({
@@ -246,7 +246,7 @@ function cancelled(status: string): ErrorRecord {
 
 /** Clocks of timers stand still: what is left of them is kept. */
 export function stopClocks(draft: Draft, atMs: number): void {
-  for (const [key, timer] of [...draft.timers()]) {
+  for (const [key, timer] of draft.timers()) {
     if (timer.dueAtMs === null) continue;
     const remainingMs = Math.max(0, timer.dueAtMs - atMs);
     draft.replaceTimer(key, { ...timer, dueAtMs: null, remainingMs });
@@ -254,7 +254,7 @@ export function stopClocks(draft: Draft, atMs: number): void {
 }
 
 export function startClocks(draft: Draft, atMs: number): void {
-  for (const [key, timer] of [...draft.timers()]) {
+  for (const [key, timer] of draft.timers()) {
     if (timer.remainingMs === null) continue;
     draft.replaceTimer(key, { ...timer, dueAtMs: atMs + timer.remainingMs, remainingMs: null });
   }
