@@ -233,10 +233,26 @@ export const commands = spectraSchema.table(
     key: text("key").notNull(),
     /** Hash of the request: the same key for another request is a mistake. */
     request: text("request").notNull(),
+    /** What the turn that applied it says (`CommandAnswer`); null while it waits. */
+    answer: jsonb("answer"),
     at: at("at").notNull().default(sql`clock_timestamp()`),
   },
-  (table) => [primaryKey({ columns: [table.workflowId, table.key] })],
+  (table) => [
+    primaryKey({ columns: [table.workflowId, table.key] }),
+    index("commands_by_key").on(table.key),
+  ],
 );
+
+/** Commands to many runs at once; each run has a row of `commands` under the key `bulk/ID`. */
+export const bulkCommands = spectraSchema.table("bulk_commands", {
+  id: text("id").primaryKey(),
+  /** Hash of the request: the same id for another request is a mistake. */
+  request: text("request").notNull(),
+  /** Operation, filter, who and why. */
+  body: jsonb("body").notNull(),
+  matched: integer("matched").notNull(),
+  at: at("at").notNull().default(sql`clock_timestamp()`),
+});
 
 /** Tokens that complete an approval from outside. */
 export const approvals = spectraSchema.table(
