@@ -76,6 +76,7 @@ export async function openWorkflowHost(options: WorkflowHostOptions): Promise<Wo
     turns,
     log,
     runAgent: options.runAgent,
+    submit: (workflowId, event) => engine.submit(workflowId, event),
     posted: () => engine.wake(),
     onProgress: options.onProgress,
   });

@@ -87,10 +87,24 @@ export interface Engine {
   heldBy(workflowId: string, taskKey: string): Hold | undefined;
   /** Tasks of this node's runs that hold a share of the pool. */
   holders(pool: string): readonly TaskRef[];
+  /**
+   * Gives an owned run an event of this node without its mailbox. Resolves with true once the turn
+   * that took it is committed, with false when this node does not own the run.
+   * @throws {Error} When the outcome of the commit is unknown: post the event then.
+   */
+  submit(workflowId: string, event: Json): Promise<boolean>;
   /** Resolves once this node applied the event with this `commandId`; never after `signal` aborts. */
   applied(commandId: string, signal: AbortSignal): Promise<void>;
   /** Lets the turn that runs end, and takes no other. */
   stop(): Promise<void>;
+}
+
+/** An event of this node that waits for a turn, and who waits for its commit. */
+interface Submitted {
+  readonly workflowId: string;
+  readonly event: Json;
+  settle(taken: boolean): void;
+  fail(error: unknown): void;
 }
 
 interface TurnOfRun {
@@ -105,6 +119,9 @@ export function createEngine(options: EngineOptions): Engine {
   const { owned } = ownership;
   const scheduler = createScheduler({ ...options, owned });
   const waiters = new Map<string, () => void>();
+  const submitted: Submitted[] = [];
+  /** Those of the turn under way. */
+  let inTurn: readonly Submitted[] = [];
   let stopped = false;
   let turning: Promise<void> | undefined;
   let again = false;
@@ -206,7 +223,9 @@ export function createEngine(options: EngineOptions): Engine {
   }
 
   async function takeTurn(): Promise<void> {
-    const { nowMs, events, nextDueMs } = await turns.pending(incarnation, mailPerTurn);
+    const { nowMs, events: stored, nextDueMs } = await turns.pending(incarnation, mailPerTurn);
+    inTurn = submitted.splice(0, mailPerTurn);
+    const events = [...stored, ...inTurn.map((one) => pendingOf(one, nowMs))];
     const open = await apply(events);
     const claims = await scheduler.dispatch(open, nowMs);
     const batch = [...open].flatMap(([id, turn]): TurnOfRun[] => {
@@ -222,6 +241,8 @@ export function createEngine(options: EngineOptions): Engine {
         scheduler.giveUp(open, error.pools);
       });
       if (committed === undefined) {
+        submitted.unshift(...inTurn);
+        inTurn = [];
         again = true;
         return;
       }
@@ -229,8 +250,11 @@ export function createEngine(options: EngineOptions): Engine {
       perform(done);
       ownership.send(outgoing);
       settle(applied);
+      const written = new Set(done.map(({ run }) => run.id));
+      for (const one of inTurn) one.settle(written.has(one.workflowId));
     }
-    if (events.length >= mailPerTurn) again = true;
+    inTurn = [];
+    if (stored.length >= mailPerTurn || submitted.length > 0) again = true;
     const due = batch.flatMap(({ turn }) =>
       [...turn.timers().values()].flatMap((timer) => timer?.dueAtMs ?? []),
     );
@@ -298,6 +322,8 @@ export function createEngine(options: EngineOptions): Engine {
         // The commit, or the claim, may or may not have happened.
         again = true;
         stale = true;
+        for (const one of inTurn) one.fail(error);
+        inTurn = [];
         await recover(error);
       } finally {
         clearTimeout(watchdog);
@@ -345,6 +371,13 @@ export function createEngine(options: EngineOptions): Engine {
     owned: () => owned,
     heldBy: scheduler.hold,
     holders: scheduler.holders,
+    submit: (workflowId, event) => {
+      if (stopped || !owned.has(workflowId)) return Promise.resolve(false);
+      return new Promise((settle, fail) => {
+        submitted.push({ workflowId, event, settle, fail });
+        wake();
+      });
+    },
     applied: (commandId, signal) =>
       new Promise((resolve) => {
         waiters.set(commandId, resolve);
@@ -355,8 +388,13 @@ export function createEngine(options: EngineOptions): Engine {
       clearTimeout(tick);
       clearTimeout(dueTimer);
       await turning;
+      for (const one of submitted.splice(0)) one.settle(false);
     },
   };
+}
+
+function pendingOf({ workflowId, event }: Submitted, atMs: number): PendingEvent {
+  return { mailboxId: null, timerKey: null, workflowId, event, atMs };
 }
 
 function toCommit({ run, turn, claims }: TurnOfRun): CommittedRun {

@@ -39,6 +39,11 @@ export interface TaskRunnerOptions {
   readonly turns: TurnRepo;
   readonly log: Log;
   runAgent(call: AgentCall, hooks: AgentCallHooks): Promise<AgentOutcome>;
+  /**
+   * Gives the event to the run's owner if that is this node: true once it is committed.
+   * @throws {Error} When that is unknown.
+   */
+  submit(workflowId: string, event: Json): Promise<boolean>;
   /** The run's owner has mail. */
   posted(): void;
   onProgress(workflowId: string, taskKey: string, progress: Progress | undefined): void;
@@ -101,8 +106,17 @@ export function createTaskRunner(options: TaskRunnerOptions): TaskRunner {
     return compiled;
   }
 
-  /** Keeps trying while the database is away: the work is done and must not be lost. */
+  /**
+   * Makes the event durable: in the owner's next turn when that is this node, else in the mailbox.
+   * Keeps trying while the database is away: the work is done and must not be lost.
+   */
   async function post(workflowId: string, event: Json, dedupeKey: string): Promise<void> {
+    try {
+      if (await options.submit(workflowId, event)) return;
+    } catch (error) {
+      // It may have been committed; the second one is refused by its attempt then.
+      log.debug("cannot know whether a task event was committed", { error: String(error) });
+    }
     for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
       try {
         await turns.post(workflowId, event, dedupeKey);
