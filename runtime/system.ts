@@ -34,7 +34,6 @@ export type {
 export type { LiveBody, LiveEvent, LivePort, SystemMetrics } from "./system/live.ts";
 export { type Actor, type Page, RequestError } from "./system/requests.ts";
 export type {
-  BackfillRequest,
   ScheduleFireView,
   SchedulesPort,
   ScheduleTime,

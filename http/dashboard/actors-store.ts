@@ -85,7 +85,7 @@ export async function setInspection(mode: InspectionMode): Promise<void> {
 }
 
 /** Runs `read` now and then, one at a time, while somebody looks. */
-function poll(read: () => Promise<void>, everyMs: number): () => void {
+export function poll(read: () => Promise<void>, everyMs: number): () => void {
   let timer: ReturnType<typeof setTimeout> | undefined;
   let ended = false;
   const round = async (): Promise<void> => {

@@ -7,6 +7,7 @@
 import { render } from "preact";
 import { startActors } from "./actors-store.ts";
 import { Page } from "./parts/page.tsx";
+import { startSchedules } from "./schedules-store.ts";
 import { startKnownWorkflows } from "./start-store.ts";
 import { startStore } from "./store.ts";
 
@@ -15,4 +16,5 @@ if (root === null) throw new Error("Cannot show the dashboard: the page has no e
 startStore();
 startActors();
 startKnownWorkflows();
+startSchedules();
 render(<Page />, root);

@@ -13,6 +13,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { scheduleFireView, scheduleView } from "../../http/schedule-schemas.ts";
 import { pageOf } from "../../http/schemas.ts";
 import type { Page, ScheduleFireView, ScheduleView, WorkflowView } from "../../runtime/system.ts";
+import { launchBrowser } from "../support/browser.ts";
 import { builtMain } from "../support/build.ts";
 import { soon } from "../support/soon.ts";
 import { type SupervisorProcess, startSupervisor } from "../support/supervisor.ts";
@@ -145,6 +146,34 @@ test("refuses what cannot be meant, with the fields", async () => {
     errors: [{ pointer: "/overlap" }, { pointer: "/colour" }],
   });
 });
+
+test("the page shows when a schedule is next, starts it now, and holds it", async () => {
+  const { workflow } = base;
+  const input = { text: "by hand" };
+  await supervisor.post("/schedules", { id: "shown", workflow, input, everyMs: 86_400_000 });
+  const browser = await launchBrowser();
+  try {
+    for (const width of [390, 1440]) {
+      const page = await browser.newPage({ viewport: { width, height: 900 } });
+      await page.goto(supervisor.url);
+      const block = page.getByRole("region", { name: "Schedules" });
+      await block.getByText("every 1 d 00 h").waitFor();
+      expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(width);
+      await block.getByRole("button", { name: "Start now: shown" }).click();
+      await page.getByText("shown by hand: started").waitFor();
+      await block.getByRole("button", { name: "Pause: shown" }).click();
+      await block.getByText("paused").waitFor();
+      await block.getByRole("button", { name: "Resume: shown" }).click();
+      await block.getByText("active").waitFor();
+      await page.close();
+    }
+  } finally {
+    await browser.close();
+  }
+  const shown = await supervisor.get<ScheduleView>("/schedules/shown");
+  expect(shown).toMatchObject({ status: "active", counts: { started: 2 } });
+  expect((await send("DELETE", "/schedules/shown")).status).toBe(204);
+}, 120_000);
 
 test("the document has the routes", async () => {
   const response = await fetch(`${supervisor.url}/openapi.json`);

@@ -28,6 +28,7 @@ import { EventLog } from "./event-log.tsx";
 import { Header } from "./header.tsx";
 import { Report } from "./report.tsx";
 import { RunCard } from "./run-card.tsx";
+import { Schedules } from "./schedules.tsx";
 import { StartButton } from "./start.tsx";
 import { TaskGraph } from "./task-graph.tsx";
 import { TaskList } from "./task-list.tsx";
@@ -57,6 +58,7 @@ export function Page(): JSX.Element {
             <NoRun />
           )}
           <Agents />
+          <Schedules />
           <Actors />
           <EarlierRuns />
         </div>

@@ -75,6 +75,7 @@ test("every box of the node is a child of the one tree", async () => {
     "/root/actors",
     "/root/monitor",
     "/root/workflows",
+    "/root/schedules",
     "/root/gateway",
   ]);
   const agents = await child("agents");
