@@ -9,30 +9,9 @@
  */
 
 import { sql } from "drizzle-orm";
+import type { DurationStats } from "../machines/plan/duration-estimate.ts";
+import type { DurationHistory, TaskHistory } from "../machines/plan/duration-history.ts";
 import type { Database } from "./database.ts";
-
-/** Count, mean and sum of squared distances of the logarithms (Welford). */
-export interface FoldedDurations {
-  readonly count: number;
-  readonly logMean: number;
-  readonly logM2: number;
-}
-
-export interface TaskHistory {
-  /** Of the attempts that succeeded, in ms; undefined when none has. */
-  readonly durations: FoldedDurations | undefined;
-  /** Failed attempts per task. */
-  readonly failures: number;
-  /** Of the items that its group had; undefined when it has none. */
-  readonly items: FoldedDurations | undefined;
-}
-
-export interface DurationHistory {
-  /** By key of the task in the definition. */
-  readonly tasks: ReadonlyMap<string, TaskHistory>;
-  /** By `AGENT.action`. */
-  readonly actions: ReadonlyMap<string, FoldedDurations>;
-}
 
 export interface DurationRepo {
   /**
@@ -145,7 +124,7 @@ async function load(
     from spectra.durations where workflow = ${workflow} or (workflow = '' and task in (
       select jsonb_array_elements_text(${JSON.stringify(actions)}::jsonb)))`);
   const named = new Map<string, FoldedRow>();
-  const known = new Map<string, FoldedDurations>();
+  const known = new Map<string, DurationStats>();
   for (const row of rows) {
     if (row.workflow === "") known.set(row.task, statsOf(row));
     else named.set(row.task, row);
@@ -162,6 +141,6 @@ async function load(
   return { tasks: new Map([...keys].map((key) => [key, history(key)])), actions: known };
 }
 
-function statsOf({ count, logM2, logMean }: FoldedRow): FoldedDurations {
+function statsOf({ count, logM2, logMean }: FoldedRow): DurationStats {
   return { count, logMean, logM2 };
 }

@@ -5,7 +5,8 @@
  * @module
  */
 
-import { backoffDelayMs } from "../backoff-delay.ts";
+import type { RetryPlan } from "../run/plan.ts";
+import { retryDelayMs } from "../run/retry.ts";
 import {
   type DurationEstimate,
   drawDurationMs,
@@ -34,9 +35,8 @@ export interface NodeForecast {
   readonly estimate: DurationEstimate;
   /** Chance that an attempt fails and is repeated, 0 to below 1. */
   readonly failureRate: number;
-  /** Attempts in all, of which the last is taken to succeed. */
-  readonly maxAttempts: number;
-  readonly backoff: { readonly kind: "fixed" | "exponential"; initialMs: number; maxMs: number };
+  /** The last attempt is taken to succeed. */
+  readonly retry: RetryPlan;
   /** No attempt lasts longer: its timeout. */
   readonly longestMs: number;
   readonly state: NodeStart;
@@ -133,8 +133,8 @@ function attemptsOf(node: NodeForecast, drawn: Lognormal, random: Random): Attem
     const isRunning = attempts.length === 0 && node.state.type === "running";
     const wholeMs = wholeDurationMs(node, isRunning, drawn, random);
     const leftMs = Math.min(wholeMs, node.longestMs) - (isRunning ? node.elapsedMs : 0);
-    const fails = attempts.length + 1 < node.maxAttempts && random() < node.failureRate;
-    const retryAfterMs = fails ? backoffDelayMs(node.backoff, attempts.length + 1, 0) : null;
+    const fails = attempts.length + 1 < node.retry.maxFailures && random() < node.failureRate;
+    const retryAfterMs = fails ? retryDelayMs(node.retry, attempts.length + 1, 0.5) : null;
     attempts.push({ durationMs: Math.max(leftMs, 0), retryAfterMs });
     if (!fails) return attempts;
   }

@@ -16,14 +16,22 @@ import { type Forecast, forecastOf, type NodeForecast } from "../../../machines/
 import { type Attempt, limitedSchedule } from "../../../machines/plan/limited-schedule.ts";
 import { createRandom, drawGamma, type Random } from "../../../machines/plan/random-source.ts";
 import { createWorkGraph, type WorkGraph } from "../../../machines/plan/work-graph.ts";
+import type { RetryPlan } from "../../../machines/run/plan.ts";
 import { anyWork, type DraftNode } from "../../support/random-graph.ts";
 
-const backoff = { kind: "fixed", initialMs: 20, maxMs: 20 } as const;
+const retry: RetryPlan = {
+  maxFailures: 5,
+  kind: "fixed",
+  initialMs: 20,
+  maxMs: 20,
+  jitter: 0,
+  totalMs: null,
+  nonRetryable: [],
+};
 const open: NodeForecast = {
   estimate: knownDuration(10),
   failureRate: 0,
-  maxAttempts: 5,
-  backoff,
+  retry,
   longestMs: 600_000,
   state: { type: "open", notBeforeMs: 0 },
   elapsedMs: 0,
@@ -173,7 +181,7 @@ describe("forecastOf()", () => {
   });
 
   test("counts failed attempts and their pauses", () => {
-    const node = { ...open, failureRate: 0.999_999, maxAttempts: 3 };
+    const node = { ...open, failureRate: 0.999_999, retry: { ...retry, maxFailures: 3 } };
     // Three attempts of 10 ms, two pauses of 20 ms.
     expect(finish([node]).finish.expectedMs).toBe(70);
   });
@@ -242,9 +250,9 @@ function world(drafts: readonly DraftNode[], random: Random) {
   const attempts = truths.map((truth) => {
     const list: Attempt[] = [];
     do {
-      const fails = list.length + 1 < open.maxAttempts && random() < truth.failureRate;
+      const fails = list.length + 1 < retry.maxFailures && random() < truth.failureRate;
       const durationMs = drawDurationMs(truth, random);
-      list.push({ durationMs, retryAfterMs: fails ? backoff.initialMs : null });
+      list.push({ durationMs, retryAfterMs: fails ? retry.initialMs : null });
     } while (list.at(-1)?.retryAfterMs !== null);
     return list;
   });
