@@ -71,6 +71,8 @@ export interface RunRepo {
   claim(incarnation: string, limit: number): Promise<readonly string[]>;
   /** Loads runs owned by `incarnation`. */
   load(incarnation: string, ids: readonly string[]): Promise<readonly LoadedRun[]>;
+  /** One run, whoever owns it, with the database's time (epoch ms). */
+  read(id: string): Promise<{ readonly loaded: LoadedRun; readonly nowMs: number } | undefined>;
   /** Outputs of the tasks that a run's plan observes, by key; instances of groups included. */
   outputs(id: string, plans: readonly string[]): Promise<ReadonlyMap<string, Json>>;
   /** Open runs that `incarnation` owns. */
@@ -90,7 +92,14 @@ export function createRunRepo(db: Database): RunRepo {
   return {
     insert: (run) => insert(db, run),
     claim: (incarnation, limit) => claim(db, incarnation, limit),
-    load: (incarnation, ids) => load(db, incarnation, ids),
+    load: (incarnation, ids) => load(db, ids, eq(workflows.owner, incarnation)),
+    read: async (id) => {
+      const [loaded] = await load(db, [id]);
+      if (loaded === undefined) return undefined;
+      const [clock] = await db.execute<{ now_ms: number }>(sql`
+        select (extract(epoch from clock_timestamp()) * 1000)::float8 as now_ms`);
+      return { loaded, nowMs: clock?.now_ms ?? Date.now() };
+    },
     outputs: async (id, plans) => {
       if (plans.length === 0) return new Map();
       const rows = await db.execute<{ key: string; output: Json }>(sql`
@@ -210,13 +219,10 @@ async function claim(db: Database, incarnation: string, limit: number): Promise<
   return rows.map(({ id }) => id);
 }
 
-async function load(
-  db: Database,
-  incarnation: string,
-  ids: readonly string[],
-): Promise<LoadedRun[]> {
+/** @param condition Beyond the ids. */
+async function load(db: Database, ids: readonly string[], condition?: SQL): Promise<LoadedRun[]> {
   if (ids.length === 0) return [];
-  const owned = and(inArray(workflows.id, [...ids]), eq(workflows.owner, incarnation));
+  const wanted = and(inArray(workflows.id, [...ids]), condition);
   const rows = await db
     .select({
       row: workflows,
@@ -227,7 +233,7 @@ async function load(
     })
     .from(workflows)
     .innerJoin(definitions, eq(definitions.hash, workflows.definitionHash))
-    .where(owned);
+    .where(wanted);
   const taskRows = await db
     .select({
       workflowId: tasks.workflowId,

@@ -17,6 +17,7 @@ import { agentRoutes } from "./routes/agents.ts";
 import { mountDashboard } from "./routes/dashboard.ts";
 import { eventRoutes } from "./routes/events.ts";
 import { healthRoutes } from "./routes/health.ts";
+import { planRoutes } from "./routes/plans.ts";
 import { mountReference } from "./routes/reference.ts";
 import { scheduleRoutes } from "./routes/schedules.ts";
 import { systemRoutes } from "./routes/system.ts";
@@ -42,6 +43,7 @@ export function apiRoutes(system: System, live: LiveClients): readonly Route[] {
     ...actorRoutes(system),
     ...workflowRoutes(system),
     ...workflowControlRoutes(system),
+    ...planRoutes(system),
     ...scheduleRoutes(system),
     ...eventRoutes(live),
     ...healthRoutes(system, live),

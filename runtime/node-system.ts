@@ -101,6 +101,9 @@ export function createNodeSystem(options: NodeSystemOptions): System {
     nodeId: options.nodeId,
     readiness,
     metrics: () => parts.monitor.current().metrics(),
+    get plans() {
+      return parts.workflows.current().plans;
+    },
     get workflows() {
       return parts.workflows.current().service;
     },

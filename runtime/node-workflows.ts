@@ -8,6 +8,7 @@ import type { AgentCard } from "../actors/define-agent.ts";
 import type { WorkflowDefinition } from "../actors/define-workflow.ts";
 import type { Clock, Incident, IncidentLog, Log } from "../actors/ports.ts";
 import type { Database } from "../db/database.ts";
+import { createDurationRepo } from "../db/duration-repo.ts";
 import { createViewRepo, type ViewRepo } from "../db/view-repo.ts";
 import type { JournalDraft } from "../machines/run/state.ts";
 import { type ConnectionBudget, taskConnections } from "./connection-budget.ts";
@@ -15,8 +16,9 @@ import type { EngineOptions } from "./engine/engine.ts";
 import { isTerminal, type OwnedRun } from "./engine/owned-run.ts";
 import type { LiveHub } from "./live-hub.ts";
 import type { Monitor } from "./monitor.ts";
+import { createPlanService } from "./plan-service.ts";
 import type { QueueBackend } from "./queue/job-queue.ts";
-import type { WorkflowsPort } from "./system.ts";
+import type { PlansPort, WorkflowsPort } from "./system.ts";
 import { journalEntry, liveTask, viewOfRun } from "./views.ts";
 import type { AgentsHandle } from "./worker/agent/agent-pool.ts";
 import { openWorkflowHost, type WorkflowHost } from "./workflow-host.ts";
@@ -52,6 +54,7 @@ export interface NodeWorkflowsOptions {
 export interface NodeWorkflows {
   readonly host: WorkflowHost;
   readonly service: WorkflowsPort;
+  readonly plans: PlansPort;
   readonly views: ViewRepo;
   stop(): Promise<void>;
 }
@@ -129,7 +132,10 @@ export async function startNodeWorkflows(options: NodeWorkflowsOptions): Promise
         live.emit(topics, { type: "journal", workflowId: run.id, entry: journalEntry(draft) });
       }
       live.emit(["system", ...topics], { type: "workflow", workflow: viewOfRun(run) });
-      if (isTerminal(run.state.status)) options.onFinished(run.id);
+      if (isTerminal(run.state.status)) {
+        plans.finished(run.id);
+        options.onFinished(run.id);
+      }
     },
     onProgress: (workflowId, taskKey) => {
       const id = `${workflowId}/${taskKey}`;
@@ -169,11 +175,29 @@ export async function startNodeWorkflows(options: NodeWorkflowsOptions): Promise
     runQueue: host.runQueue,
     agentTrouble,
   });
+  const plans = createPlanService({
+    durations: createDurationRepo(options.db),
+    runs: host.runs,
+    limits: {
+      // An agent that is paused or away now is planned with as if it were there.
+      agent: (name) => definitions.get(name)?.concurrency ?? 1,
+      actionConnections: (agent, action) => connectionsOf(definitions, agent, action),
+      connections: taskConnections,
+    },
+    registered: options.registered,
+    prepare: service.prepare,
+    log: options.log,
+  });
+  await plans.start();
   await host.start();
   return {
     host,
     service,
+    plans,
     views,
-    stop: () => host.stop(),
+    stop: async () => {
+      await host.stop();
+      await plans.stop();
+    },
   };
 }

@@ -8,6 +8,7 @@ import type { Json } from "../machines/error-code.ts";
 import type { ActorsPort, TreeView } from "./system/actors.ts";
 import type { AgentsPort } from "./system/agents.ts";
 import type { LivePort, SystemMetrics } from "./system/live.ts";
+import type { PlansPort } from "./system/plans.ts";
 import type { SchedulesPort } from "./system/schedules.ts";
 import type { WorkflowStatus, WorkflowsPort } from "./system/workflows.ts";
 
@@ -32,6 +33,15 @@ export type {
   LoopFigures,
 } from "./system/agents.ts";
 export type { LiveBody, LiveEvent, LivePort, SystemMetrics } from "./system/live.ts";
+export type {
+  FinishView,
+  GivenTask,
+  PlansPort,
+  PlanView,
+  SimulateWorkflow,
+  SimulationView,
+  TaskPlanView,
+} from "./system/plans.ts";
 export { type Actor, type Page, RequestError } from "./system/requests.ts";
 export type {
   ScheduleFireView,
@@ -75,6 +85,7 @@ export interface System {
   metrics(): SystemMetrics;
   readiness(): { ready: boolean; reasons: readonly string[] };
   readonly workflows: WorkflowsPort;
+  readonly plans: PlansPort;
   readonly schedules: SchedulesPort;
   readonly agents: AgentsPort;
   readonly actors: ActorsPort;

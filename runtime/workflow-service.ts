@@ -61,6 +61,10 @@ export interface WorkflowServiceOptions extends Omit<KnownWorkflowsOptions, "fin
 }
 
 export interface WorkflowService extends WorkflowsPort {
+  /** What would be started: found, its input completed, all of it checked. @throws {RequestError} */
+  prepare(
+    request: Pick<StartWorkflow, "workflow" | "input">,
+  ): Promise<{ readonly definition: WorkflowDefinition; readonly input: Json }>;
   /**
    * Starts the run that a task of another run waits for; does nothing when it exists.
    * @throws {RequestError} When it cannot be started at all.
@@ -83,7 +87,7 @@ export function createWorkflowService(options: WorkflowServiceOptions): Workflow
     );
   }
 
-  async function start(request: StartWorkflow, by: Actor): Promise<WorkflowView> {
+  async function prepare(request: Pick<StartWorkflow, "workflow" | "input">) {
     const definition = definitionFor(request.workflow);
     const given = request.input ?? {};
     const isRegistered = typeof request.workflow === "string";
@@ -91,10 +95,15 @@ export function createWorkflowService(options: WorkflowServiceOptions): Workflow
       ? ((await options.defaultInput?.(definition.id, given)) ?? given)
       : given;
     checkDefinition(definition, input, options.findAgent);
+    return { definition, input: input as Json };
+  }
+
+  async function start(request: StartWorkflow, by: Actor): Promise<WorkflowView> {
+    const { definition, input } = await prepare(request);
     const { plan, hash } = compileDefinition(definition);
     const run = initialRun(randomUUID(), plan, {
       priority: request.priority ?? 3,
-      input: input as Json,
+      input,
     });
     const inserted = await insert(definition, {
       run,
@@ -102,7 +111,7 @@ export function createWorkflowService(options: WorkflowServiceOptions): Workflow
       title: definition.title,
       definitionHash: hash,
       definition: definition as unknown as Json,
-      input: input as Json,
+      input,
       idempotencyKey: request.idempotencyKey ?? null,
       actions: actionsOf(plan),
       owner: options.incarnation,
@@ -293,6 +302,7 @@ export function createWorkflowService(options: WorkflowServiceOptions): Workflow
 
   return {
     startChild,
+    prepare,
     known: () => knownWorkflows(options),
     start,
     get,
