@@ -23,6 +23,10 @@ import { resolve } from "../run/values.ts";
 
 /** What the shell has to do after a turn. */
 export interface Aftermath {
+  /** Keys of the tasks that changed. */
+  readonly changed: readonly string[];
+  /** The run's status or priority changed: that concerns all of its tasks. */
+  readonly isOther: boolean;
   readonly effects: readonly RunEffect[];
   readonly timers: ReadonlyMap<string, RunTimer | null>;
   readonly journal: readonly JournalDraft[];
@@ -102,6 +106,7 @@ export function createMember({ id, plan, random, ...initial }: MemberOptions): M
     ready,
     atWork,
     apply: (event) => {
+      const { priority, status } = state;
       const turn = beginTurn(state, plan, random);
       turn.apply(event);
       const drafts = turn.journal();
@@ -111,7 +116,13 @@ export function createMember({ id, plan, random, ...initial }: MemberOptions): M
       }
       turn.advance(state);
       journal.push(...drafts);
-      return { effects: turn.effects(), timers: turn.timers(), journal: drafts };
+      return {
+        changed: [...turn.changed().keys()],
+        isOther: state.status !== status || state.priority !== priority,
+        effects: turn.effects(),
+        timers: turn.timers(),
+        journal: drafts,
+      };
     },
     task: (key) => {
       const task = state.tasks.get(key);

@@ -20,7 +20,8 @@ export function placeholderOutputs(
 ): ReadonlyMap<string, Json> {
   const read = new Map<string, Tree>();
   const leaves = new Map<string, Json>();
-  const all = [...plan.tasks.values()].map(({ forEach: _, ...task }) => task);
+  // What groups go over is read below.
+  const all = [...plan.tasks.values()].map((task) => ({ ...task, forEach: null }));
   for (const { kind, name, path } of refsOf([all, plan.output, plan.statechart])) {
     if (kind === "output") grow(read, name, path);
   }

@@ -20,7 +20,7 @@ import type {
   TaskState,
 } from "../run/state.ts";
 import { type Aftermath, createMember, type Member } from "./member.ts";
-import { dispatchable, type VirtualLimits } from "./virtual-admission.ts";
+import { createVirtualAdmission, type VirtualLimits } from "./virtual-admission.ts";
 
 /** What the caller answers for: an attempt of an agent, or what a task waits for. */
 export interface VirtualCall {
@@ -130,6 +130,7 @@ export function createVirtualRun(options: VirtualRunOptions): VirtualRun {
   const happenings = createHeap<Happening>(
     (a, b) => a.atMs < b.atMs || (a.atMs === b.atMs && a.order < b.order),
   );
+  const admission = createVirtualAdmission(members, options.limits);
   const open = new Map<string, OpenAttempt>();
   const attempts: VirtualAttempt[] = [];
   /** Calls that the turns of this instant asked for. */
@@ -170,7 +171,10 @@ export function createVirtualRun(options: VirtualRunOptions): VirtualRun {
     perform(member, member.apply({ by, ...(event as object), atMs: nowMs } as RunEvent));
   }
 
-  function perform(member: Member, { effects, timers, journal }: Aftermath): void {
+  function perform(member: Member, aftermath: Aftermath): void {
+    const { changed, effects, isOther, journal, timers } = aftermath;
+    admission.follow(member, changed);
+    if (isOther) admission.follow(member);
     for (const [key, timer] of timers) {
       if (timer === null || timer.dueAtMs === null) continue;
       happen(member.id, timer.event, { atMs: timer.dueAtMs, timer: key, by: "timer" });
@@ -328,12 +332,13 @@ export function createVirtualRun(options: VirtualRunOptions): VirtualRun {
 
   function close(
     name: string,
-    { stopped: _, ...one }: OpenAttempt,
+    one: OpenAttempt,
     outcome: VirtualAttempt["outcome"],
     error: ErrorRecord | null,
   ): void {
     open.delete(name);
-    attempts.push({ ...one, finishMs: nowMs, outcome, error });
+    const { stopped, ...attempted } = one;
+    attempts.push({ ...attempted, finishMs: nowMs, outcome: stopped ? "stopped" : outcome, error });
   }
 
   /** A timer that was cleared or moved, and the end of an attempt that was stopped, do not happen. */
@@ -368,7 +373,7 @@ export function createVirtualRun(options: VirtualRunOptions): VirtualRun {
     for (;;) {
       for (const call of calls.splice(0)) await call();
       if (calls.length > 0) continue;
-      const fitting = dispatchable(members, options.limits);
+      const fitting = admission.admit();
       for (const { taskKey, workflowId } of fitting) {
         const member = members.get(workflowId);
         if (member !== undefined) apply(member, { type: "task.dispatch", taskKey }, "scheduler");
