@@ -7,6 +7,7 @@
 
 import { readFileSync } from "node:fs";
 import { delimiter, dirname, resolve } from "node:path";
+import { type CrashOrder, parseCrashOrder } from "./engine/crash-points.ts";
 import { locateJsonError } from "./json-syntax.ts";
 import { nearest } from "./nearest-name.ts";
 import {
@@ -56,6 +57,8 @@ export interface Config {
   readonly environment: Environment;
   /** Threshold of what people see on stderr. */
   readonly logLevel: LogLevel;
+  /** Where the process kills itself, for tests; undefined: nowhere. */
+  readonly crashOrder: CrashOrder | undefined;
   /** Sentences for the operator, such as about keys that have no effect yet. */
   readonly warnings: readonly string[];
 }
@@ -103,7 +106,7 @@ type Values = Map<SettingKey, Found>;
 const DEFAULT_FILE = "spectra_config.json";
 const PREFIX = "SPECTRA_";
 /** Variables with our prefix that are not settings. */
-const otherVariables = /^SPECTRA_(?:CONFIG$|TEST_)/;
+const otherVariables = /^SPECTRA_(?:CONFIG$|CRASH_POINT$|TEST_)/;
 
 /** @throws {ConfigError} With all problems of all sources at once. */
 export function loadConfig(sources: ConfigSources = {}): Config {
@@ -113,11 +116,12 @@ export function loadConfig(sources: ConfigSources = {}): Config {
   const values: Values = new Map();
   readConfigFile(sources.file ?? environment["SPECTRA_CONFIG"], cwd, values, problems);
   readEnvironment(environment, cwd, values, problems);
+  const crashOrder = readCrashOrder(environment["SPECTRA_CRASH_POINT"] ?? "", problems);
   for (const [key, flag, text] of sources.flags ?? []) {
     take(key, parseText(key, text), flag, cwd, values, problems);
   }
   if (problems.length > 0) throw new ConfigError(problems);
-  return createConfig(values, cwd, environment);
+  return createConfig(values, cwd, environment, crashOrder);
 }
 
 /** Colours in output: `NO_COLOR` (no-color.org) and `TERM=dumb` forbid them. */
@@ -244,7 +248,23 @@ function show(value: unknown, key?: SettingKey): string {
   return text.length > 80 ? `${text.slice(0, 77)}…` : text;
 }
 
-function createConfig(values: Values, cwd: string, environment: Environment): Config {
+/** No setting: nobody wants it in a file. */
+function readCrashOrder(text: string, problems: string[]): CrashOrder | undefined {
+  if (text === "") return undefined;
+  const order = parseCrashOrder(text);
+  const allowed = 'a crash point and which time, as "turn.commit.before:2"; see docs/guarantees.md';
+  if (order === undefined) {
+    problems.push(`environment variable SPECTRA_CRASH_POINT is ${show(text)}, must be ${allowed}`);
+  }
+  return order;
+}
+
+function createConfig(
+  values: Values,
+  cwd: string,
+  environment: Environment,
+  crashOrder: CrashOrder | undefined,
+): Config {
   const get = <K extends SettingKey>(key: K): SettingValue<K> | undefined =>
     values.has(key)
       ? (settings[key].schema.parse(values.get(key)?.value) as SettingValue<K>)
@@ -273,6 +293,7 @@ function createConfig(values: Values, cwd: string, environment: Environment): Co
     }),
     environment: Object.freeze({ ...environment }),
     logLevel: get("log_level") ?? "warn",
+    crashOrder,
     warnings: Object.freeze(warningsOf(values)),
   });
 }

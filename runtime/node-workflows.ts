@@ -12,6 +12,7 @@ import { createDurationRepo } from "../db/duration-repo.ts";
 import { createViewRepo, type ViewRepo } from "../db/view-repo.ts";
 import type { JournalDraft } from "../machines/run/state.ts";
 import { type ConnectionBudget, taskConnections } from "./connection-budget.ts";
+import type { CrashSwitch } from "./engine/crash-points.ts";
 import type { EngineOptions } from "./engine/engine.ts";
 import { isTerminal, type OwnedRun } from "./engine/owned-run.ts";
 import type { LiveHub } from "./live-hub.ts";
@@ -31,6 +32,7 @@ export interface NodeWorkflowsOptions {
   readonly db: Database;
   readonly nodeId: string;
   readonly queue: QueueBackend;
+  readonly crash: CrashSwitch;
   readonly clock: Clock;
   readonly log: Log;
   readonly live: LiveHub;
@@ -101,6 +103,7 @@ export async function startNodeWorkflows(options: NodeWorkflowsOptions): Promise
     db: options.db,
     nodeId: options.nodeId,
     queue: options.queue,
+    crash: options.crash,
     log: options.log,
     random: Math.random,
     concurrency: [...definitions.values()].reduce((sum, { concurrency }) => sum + concurrency, 0),

@@ -28,6 +28,7 @@ import { AgentError } from "../machines/error-code.ts";
 import { acquireDataDirLock, type DataDirLock } from "../native/data-dir-lock.ts";
 import type { Config } from "./config.ts";
 import { agentConnections, createConnectionBudget } from "./connection-budget.ts";
+import { createCrashSwitch } from "./engine/crash-points.ts";
 import { startInspection } from "./inspection-feed.ts";
 import { createLiveHub } from "./live-hub.ts";
 import { actorsChild } from "./node/actors.ts";
@@ -165,6 +166,7 @@ async function createContext(
   };
   return {
     config,
+    crash: createCrashSwitch(config.crashOrder),
     log,
     clock,
     nodeId,

@@ -15,6 +15,8 @@ import { createRunRepo, type RunRepo } from "../db/run-repo.ts";
 import { rootMessage } from "../db/server-error.ts";
 import { createSlotRepo, type SlotRepo } from "../db/slot-repo.ts";
 import { createTurnRepo, type TurnRepo } from "../db/turn-repo.ts";
+import type { Json } from "../machines/error-code.ts";
+import { type CrashSwitch, mailEffect, noCrash, turnEffect } from "./engine/crash-points.ts";
 import { createDispatcher } from "./engine/dispatcher.ts";
 import { createEngine, type Engine, type EngineOptions } from "./engine/engine.ts";
 import { createErrands, type StartChild } from "./engine/errands.ts";
@@ -43,6 +45,8 @@ export interface WorkflowHostOptions {
   readonly onFatal: EngineOptions["onFatal"];
   readonly onTurn: EngineOptions["onTurn"];
   readonly onProgress: TaskRunnerOptions["onProgress"];
+  /** Where this process kills itself; default: nowhere. */
+  readonly crash?: CrashSwitch;
 }
 
 export interface WorkflowHost {
@@ -63,11 +67,8 @@ export interface WorkflowHost {
 export async function openWorkflowHost(options: WorkflowHostOptions): Promise<WorkflowHost> {
   const { db, log } = options;
   const incarnation = `${options.nodeId}#${randomUUID().slice(0, 8)}`;
-  const runs = createRunRepo(db);
-  const turns = createTurnRepo(db);
-  const nodes = createNodeRepo(db);
-  const attempts = createAttemptRepo(db);
-  const slots = createSlotRepo(db);
+  const crash = options.crash ?? noCrash;
+  const { approvals, attempts, nodes, runs, runQueueRepo, slots, turns } = openRepos(db, crash);
   await nodes.register(incarnation, options.nodeId);
   const clusterId = await nodes.clusterId();
   const runner = createTaskRunner({
@@ -75,14 +76,22 @@ export async function openWorkflowHost(options: WorkflowHostOptions): Promise<Wo
     attempts,
     turns,
     log,
-    runAgent: options.runAgent,
-    submit: (workflowId, event) => engine.submit(workflowId, event),
+    ...crash.around(
+      {
+        runAgent: options.runAgent,
+        submit: (workflowId: string, event: Json) => engine.submit(workflowId, event),
+      },
+      { runAgent: "agent.call", submit: "event.submit" },
+    ),
     posted: () => engine.wake(),
     onProgress: options.onProgress,
   });
   const errands = createErrands({
-    turns,
-    approvals: createApprovalRepo(db),
+    turns: {
+      ...turns,
+      ...crash.around({ performed: turns.performed }, { performed: "errand.delete" }),
+    },
+    approvals,
     log,
     startChild: options.startChild,
     posted: () => engine.wake(),
@@ -106,22 +115,25 @@ export async function openWorkflowHost(options: WorkflowHostOptions): Promise<Wo
     },
   });
   const runQueue = createRunQueue({
-    repo: createRunQueueRepo(db),
+    repo: runQueueRepo,
     slots,
     turns,
     log,
     wake: () => engine.wake(),
   });
-  const queue = await openJobQueue({
+  const { process } = crash.around({ process: runner.process }, { process: "job.process" });
+  const opened = await openJobQueue({
     name: `spectra-${placementGroup}-${clusterId.slice(0, 8)}`,
     backend: options.queue,
     concurrency: options.concurrency,
     log,
-    process: (job) => runner.process(job),
+    process,
+    onAcknowledged: () => crash.reach("job.acked"),
   });
+  const queue = crash.around(opened, { kind: null, add: "queue.add", close: null });
   const dispatcher = createDispatcher({
     queue,
-    turns,
+    turns: crash.around({ performed: turns.performed }, { performed: "outbox.delete" }),
     log,
     owned: () => engine.owned(),
     isInHand: runner.isInHand,
@@ -148,5 +160,69 @@ export async function openWorkflowHost(options: WorkflowHostOptions): Promise<Wo
         log.warn("cannot give the node's lease back", { error: rootMessage(error) });
       });
     },
+  };
+}
+
+/** Each with its crash points; none, unless a crash was ordered. */
+function openRepos(db: Database, crash: CrashSwitch) {
+  const breakable = crash.inTransactions(db);
+  return {
+    approvals: crash.around(createApprovalRepo(db), {
+      open: "approval.open",
+      find: null,
+      waiting: null,
+      complete: "approval.complete",
+    }),
+    attempts: crash.around(createAttemptRepo(db), {
+      read: null,
+      claim: "attempt.claim",
+      definition: null,
+      outputs: null,
+      times: null,
+      checkpoint: "checkpoint.write",
+      stale: null,
+    }),
+    nodes: crash.around(createNodeRepo(db), {
+      register: "node.register",
+      renew: "node.renew",
+      // Names a database that has no name yet, and who is gone: both again at the next look.
+      clusterId: null,
+      sweep: null,
+      alive: null,
+      release: "node.release",
+    }),
+    runs: crash.around(createRunRepo(breakable), {
+      insert: ({ run }) => (run.parent === null ? "run.insert" : "child.insert"),
+      claim: "run.claim",
+      load: null,
+      outputs: null,
+      openIds: null,
+      rootOf: null,
+      owner: null,
+      adopt: "run.adopt",
+    }),
+    runQueueRepo: crash.around(createRunQueueRepo(breakable), {
+      promote: "run.promote",
+      waiters: null,
+      newestQueued: null,
+      place: null,
+    }),
+    slots: crash.around(createSlotRepo(db), {
+      view: null,
+      // A request to other nodes that ends by itself, and rows that do not count any more.
+      queue: null,
+      sweep: null,
+      holders: null,
+    }),
+    turns: crash.around(createTurnRepo(breakable), {
+      pending: "mail.read",
+      commit: turnEffect,
+      post: mailEffect,
+      isWaiting: null,
+      park: "run.park",
+      outgoing: null,
+      // Named by who asks for it.
+      performed: null,
+    }),
   };
 }

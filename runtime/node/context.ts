@@ -14,6 +14,7 @@ import type { OpenPool } from "../agents-folder/open-pool.ts";
 import type { Coordination } from "../bus/coordination.ts";
 import type { Config } from "../config.ts";
 import type { ConnectionBudget } from "../connection-budget.ts";
+import type { CrashSwitch } from "../engine/crash-points.ts";
 import type { LiveHub } from "../live-hub.ts";
 import type { Monitor } from "../monitor.ts";
 import type { NodeWorkflows } from "../node-workflows.ts";
@@ -78,6 +79,7 @@ export interface NodeContext {
   readonly live: LiveHub;
   readonly inspection: InspectionHub;
   readonly budget: ConnectionBudget;
+  readonly crash: CrashSwitch;
   /** Names that come with SPECTRA. */
   readonly builtIn: {
     readonly agents: ReadonlySet<string>;

@@ -5,7 +5,9 @@
  */
 
 import type { ChildSpec } from "../../actors/tree/child-spec.ts";
-import { createScheduleRepo } from "../../db/schedule-repo.ts";
+import type { Database } from "../../db/database.ts";
+import { createScheduleRepo, type ScheduleRepo } from "../../db/schedule-repo.ts";
+import type { CrashSwitch } from "../engine/crash-points.ts";
 import { untilStopped } from "../node-children.ts";
 import { createFiring } from "../schedules/firing.ts";
 import { createScheduleService } from "../schedules/schedule-service.ts";
@@ -14,12 +16,12 @@ import type { NodeContext } from "./context.ts";
 /** A start or a cancel that is under way may wait for the run's owner. */
 const schedulesShutdownMs = 15_000;
 
-export function schedulesChild({ clock, log, parts, registered }: NodeContext): ChildSpec {
+export function schedulesChild({ clock, crash, log, parts, registered }: NodeContext): ChildSpec {
   return {
     id: "schedules",
     shutdownMs: schedulesShutdownMs,
     start: async () => {
-      const repo = createScheduleRepo(parts.database.current().db);
+      const repo = openScheduleRepo(parts.database.current().db, crash);
       const knows = (workflow: string): boolean => registered.has(workflow);
       const firing = createFiring({
         repo,
@@ -35,4 +37,20 @@ export function schedulesChild({ clock, log, parts, registered }: NodeContext): 
       return untilStopped(() => firing.stop());
     },
   };
+}
+
+/** With its crash points: the decision that a time is due is one of them, the start is the run's own. */
+export function openScheduleRepo(db: Database, crash: CrashSwitch): ScheduleRepo {
+  return crash.around(createScheduleRepo(db), {
+    now: null,
+    due: null,
+    list: null,
+    get: null,
+    insert: null,
+    commit: "schedule.fire",
+    remove: null,
+    fires: null,
+    taken: null,
+    statuses: null,
+  });
 }

@@ -32,6 +32,7 @@ async function start(node: NodeContext): Promise<RunningChild> {
     db,
     nodeId,
     queue: node.queue(target),
+    crash: node.crash,
     clock,
     log,
     live,

@@ -47,6 +47,8 @@ export interface JobQueueOptions {
   readonly log: Log;
   /** Must settle; a rejection returns the job to the queue as failed and it is dropped. */
   process(job: TaskJob): Promise<void>;
+  /** The server knows that a job is done. */
+  onAcknowledged?(): void;
 }
 
 export interface JobQueue {
@@ -205,6 +207,7 @@ export async function openJobQueue(options: JobQueueOptions): Promise<JobQueue> 
   );
   queue.on("error", onError);
   worker.on("error", onError);
+  if (options.onAcknowledged !== undefined) worker.on("completed", options.onAcknowledged);
   worker.on("failed", (job, error) => {
     log.warn("queue job failed", { job: job?.id, error: error.message });
   });
