@@ -222,7 +222,14 @@ async function claim(db: Database, incarnation: string, limit: number): Promise<
 /** @param condition Beyond the ids. */
 async function load(db: Database, ids: readonly string[], condition?: SQL): Promise<LoadedRun[]> {
   if (ids.length === 0) return [];
-  const wanted = and(inArray(workflows.id, [...ids]), condition);
+  return await loadRuns(db, and(inArray(workflows.id, [...ids]), condition));
+}
+
+/** Loads runs whoever owns them. */
+export async function loadRuns(
+  db: Pick<Database, "select">,
+  where: SQL | undefined,
+): Promise<LoadedRun[]> {
   const rows = await db
     .select({
       row: workflows,
@@ -233,7 +240,7 @@ async function load(db: Database, ids: readonly string[], condition?: SQL): Prom
     })
     .from(workflows)
     .innerJoin(definitions, eq(definitions.hash, workflows.definitionHash))
-    .where(wanted);
+    .where(where);
   const taskRows = await db
     .select({
       workflowId: tasks.workflowId,
@@ -261,9 +268,12 @@ async function load(db: Database, ids: readonly string[], condition?: SQL): Prom
     .orderBy(asc(tasks.workflowId), asc(tasks.position));
   const byRun = new Map<string, Map<string, TaskState>>(rows.map(({ row }) => [row.id, new Map()]));
   for (const { workflowId, extras, ...task } of taskRows) {
+    // Until it says that it began, the node is a claim of the runner's and no part of the state.
+    const isClaim = task.status === "dispatched" || task.status === "compensating";
     const state = {
       ...blockedTask(task.key, task.plan ?? task.key, 1),
       ...task,
+      ...(isClaim ? { node: null } : {}),
       plan: task.plan ?? task.key,
     };
     byRun.get(workflowId)?.set(task.key, { ...state, ...(extras as object) } as TaskState);
@@ -321,7 +331,7 @@ export function runExtras(run: RunFields): RunExtras {
 }
 
 async function loadTimers(
-  db: Database,
+  db: Pick<Database, "select">,
   ids: readonly string[],
 ): Promise<ReadonlyMap<string, Map<string, RunTimer>>> {
   const byRun = new Map<string, Map<string, RunTimer>>(ids.map((id) => [id, new Map()]));

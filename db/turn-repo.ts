@@ -161,16 +161,21 @@ async function pending(db: Database, incarnation: string, limit: number): Promis
     timerKey: timer.k,
     workflowId: timer.w,
     event: timer.e,
-    atMs: timer.at,
+    atMs: Math.round(timer.at),
   }));
   const mail = (row.mail ?? []).map((entry) => ({
     mailboxId: entry.id,
     timerKey: null,
     workflowId: entry.w,
     event: entry.e,
-    atMs: entry.at,
+    atMs: Math.round(entry.at),
   }));
-  return { nowMs: row.now_ms, nextDueMs: row.next_due_ms, events: [...timers, ...mail] };
+  // Whole milliseconds, as they are stored: folding the journal gives exactly the rows.
+  return {
+    nowMs: Math.floor(row.now_ms),
+    nextDueMs: row.next_due_ms,
+    events: [...timers, ...mail],
+  };
 }
 
 async function commit(

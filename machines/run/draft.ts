@@ -207,7 +207,9 @@ export function openDraft(
       ...[...oldTimers].filter(([key]) => !timers.has(key)),
       ...[...timers].flatMap(([key, timer]) => (timer === null ? [] : [[key, timer] as const])),
     ],
-    setTimer: (key, event, dueAtMs) => putTimer(key, { event, dueAtMs, remainingMs: null }),
+    // Whole milliseconds: what is stored is what the journal says.
+    setTimer: (key, event, dueAtMs) =>
+      putTimer(key, { event, dueAtMs: Math.round(dueAtMs), remainingMs: null }),
     replaceTimer: putTimer,
     clearTimer: (key) => {
       const exists = timers.has(key) ? timers.get(key) !== null : oldTimers.has(key);

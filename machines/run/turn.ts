@@ -131,7 +131,10 @@ function react(draft: OpenDraft, event: RunEvent): void {
       const pause = event.paused
         ? { atMs: event.atMs, clocks: "stop" as const, drained: true }
         : null;
-      draft.set({ status: event.paused ? "paused" : "running", pause, startedAtMs: event.atMs });
+      // The priority goes into the patch: it is not to be read off the row once it has changed.
+      const { priority } = draft.run();
+      const started = event.paused ? "paused" : "running";
+      draft.set({ status: started, pause, priority, startedAtMs: event.atMs });
       draft.record(event, "run.started", { paused: event.paused });
       armWallTime(draft, event);
       return startChart(draft, event);

@@ -12,7 +12,7 @@ import type { AgentCall, AgentCallHooks, AgentOutcome } from "../../actors/ports
 import { openDatabase } from "../../db/database.ts";
 import { migrateDatabase } from "../../db/migrate.ts";
 import { createViewRepo } from "../../db/view-repo.ts";
-import { isTerminal } from "../../runtime/engine/owned-run.ts";
+import { isTerminal, type OwnedRun } from "../../runtime/engine/owned-run.ts";
 import type { EngineLimits } from "../../runtime/engine/scheduler.ts";
 import type { QueueBackend } from "../../runtime/queue/job-queue.ts";
 import type { WorkflowsPort, WorkflowView } from "../../runtime/system.ts";
@@ -59,6 +59,8 @@ export async function openTestHost(options: {
   readonly runAgent: RunAgent;
   /** A run has ended on this node, whichever way. */
   readonly onFinished?: (runId: string) => void;
+  /** After each committed turn, with the state that is stored now. */
+  readonly onTurn?: (run: OwnedRun) => void;
 }): Promise<TestHost> {
   const target = { type: "url", url: options.url } as const;
   const folder = fileURLToPath(new URL("../../db/migrations", import.meta.url));
@@ -88,6 +90,7 @@ export async function openTestHost(options: {
     startChild: (parentId, child) => workflows.startChild(parentId, child),
     onFatal: (reason) => void problems.push(`fatal: ${reason}`),
     onTurn: (run) => {
+      options.onTurn?.(run);
       if (isTerminal(run.state.status)) options.onFinished?.(run.id);
     },
     onProgress: () => undefined,
