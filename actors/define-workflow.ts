@@ -9,32 +9,11 @@
 import type { Json } from "../machines/error-code.ts";
 import type { RunConcurrency } from "../machines/flow-options.ts";
 import type { Condition } from "../machines/run/values.ts";
+import { normalMachine } from "./machine-config.ts";
+import type { Ref, TaskInput } from "./workflow-values.ts";
 
-/** A value that is filled in when the task begins. */
-export type Ref =
-  | { readonly $param: string; readonly path?: string }
-  | { readonly $output: string; readonly path?: string }
-  | { readonly $item: true; readonly path?: string }
-  | { readonly $index: true }
-  | { readonly $context: true; readonly path?: string }
-  | { readonly $event: true; readonly path?: string };
-
-/** Reads a workflow input. */
-export function param(name: string): Ref {
-  return { $param: name };
-}
-
-/** Reads the output of a finished task; `path` is dotted, as in `profile.messages`. */
-export function output(task: string, path?: string): Ref {
-  return path === undefined ? { $output: task } : { $output: task, path };
-}
-
-/** In a task with `forEach`: the item that this instance works on. */
-export function item(path?: string): Ref {
-  return path === undefined ? { $item: true } : { $item: true, path };
-}
-
-export type TaskInput = Json | Ref | readonly TaskInput[] | { readonly [key: string]: TaskInput };
+export type { Ref, TaskInput } from "./workflow-values.ts";
+export { item, output, param } from "./workflow-values.ts";
 
 export interface RetryPolicy {
   /**
@@ -140,7 +119,7 @@ export interface ChartInvoke {
   readonly onError?: ChartTransitions;
 }
 
-export type ChartTransitions = string | ChartTransition | readonly ChartTransition[];
+export type ChartTransitions = string | ChartTransition | readonly (string | ChartTransition)[];
 
 export interface ChartTransition {
   readonly target?: string | readonly string[];
@@ -155,6 +134,8 @@ export interface ChartAction {
 }
 
 export interface ChartNode {
+  /** For targets from anywhere: `#id`. */
+  readonly id?: string;
   readonly type?: "final" | "parallel" | "history" | "atomic" | "compound";
   readonly initial?: string;
   readonly history?: "shallow" | "deep";
@@ -195,40 +176,135 @@ export interface WorkflowDefinition {
   readonly concurrency?: RunConcurrency;
 }
 
-/** Stages in their given order, as a chain of states that each invoke one stage. */
-export function defineStatechart(options: {
+/** What a workflow says besides its tasks; what may be left out has a default. */
+export interface RunOptions {
+  /** Lower case: `album`. */
   readonly id: string;
-  readonly title: string;
+  /** Default: the id. */
+  readonly title?: string;
+  /** Names of the inputs; each is required. */
   readonly params?: readonly string[];
+  /** Tasks in flight at once. Default 8. */
   readonly maxParallel?: number;
-  readonly stages: Readonly<Record<string, StageDefinition>>;
-}): WorkflowDefinition {
-  const names = Object.keys(options.stages);
-  const states: Record<string, StatechartConfig["states"][string]> = {};
+  readonly output?: TaskInput;
+  readonly budget?: WorkflowDefinition["budget"] & {};
+  readonly onBudget?: "pause" | "fail";
+  readonly concurrency?: RunConcurrency;
+}
+
+/**
+ * How tasks follow each other: `parallel` (default) as their `after` says; `sequential` one after the
+ * other as they are written; `pipeline` sends each of `items` through all of them.
+ */
+export type Mode = "parallel" | "sequential" | "pipeline";
+
+export interface TaskGraph {
+  readonly mode?: Mode;
+  readonly tasks: Readonly<Record<string, TaskDefinition>>;
+  /** Of a pipeline: a list, or a reference to one. */
+  readonly items?: Ref | readonly Json[];
+  /** Of a pipeline: items that have begun and not come through, at most. Default 16. */
+  readonly buffer?: number;
+}
+
+export interface StageOptions extends TaskGraph {
+  /** Default: the stage's name. */
+  readonly title?: string;
+}
+
+export type Stages = Readonly<Record<string, StageOptions>>;
+
+const defaultMaxParallel = 8;
+
+/**
+ * Stages that a statechart orders: any XState machine, whose invoked `src` are `AGENT.action`,
+ * `workflow:ID`, or names of `stages`. Without a machine the stages are a chain.
+ * @throws {TypeError} Naming everything in the machine that is not data, and what to write instead.
+ */
+export function defineStatechart(
+  options: RunOptions & {
+    readonly stages?: Stages;
+    /** An XState config, or a machine of `createMachine`, of which the config is taken. */
+    readonly machine?: object;
+    readonly statechart?: StatechartConfig;
+  },
+): WorkflowDefinition {
+  const { machine, stages: given = {}, statechart, ...rest } = options;
+  if (machine === undefined) {
+    // The whole form, as it is stored: nothing about it is filled in.
+    if (statechart !== undefined) return complete(rest, statechart, given as WholeStages);
+    const chained = stagesOf(options.id, given);
+    return complete(rest, chain(options.id, Object.keys(chained)), chained);
+  }
+  const normal = normalMachine(machine, Object.keys(given));
+  if (normal.problems.length > 0) {
+    const lines = normal.problems.map(({ path, detail }) => `${path.join(".")} ${detail}`);
+    throw new TypeError(`Cannot define workflow "${options.id}": ${lines.join("; ")}`);
+  }
+  return complete(rest, normal.statechart, { ...stagesOf(options.id, given), ...normal.stages });
+}
+
+/** One graph of tasks, or a chain of `stages`. @throws {TypeError} When mode and items contradict each other. */
+export function defineWorkflow(
+  options: RunOptions & (TaskGraph | { readonly stages: Stages }),
+): WorkflowDefinition {
+  if ("stages" in options) return defineStatechart(options);
+  const { mode, tasks, items, buffer, ...rest } = options;
+  const { id, title = id } = options;
+  const graph = { title, mode, tasks, items, buffer } as StageOptions;
+  return complete(rest, chain(id, ["main"]), { main: stageOf(id, title, graph) });
+}
+
+type WholeStages = WorkflowDefinition["stages"];
+
+function complete(
+  { agents: _agents, ...options }: RunOptions & { readonly agents?: unknown },
+  statechart: StatechartConfig,
+  stages: WholeStages,
+): WorkflowDefinition {
+  const { id, title = id, params = [], maxParallel = defaultMaxParallel, ...rest } = options;
+  return { id, title, params, maxParallel, statechart, stages, ...rest };
+}
+
+function chain(id: string, names: readonly string[]): StatechartConfig {
+  const taken = names.find((name) => name === "completed" || name === "failed");
+  if (taken !== undefined) {
+    throw new TypeError(`Cannot define workflow "${id}": a stage cannot be called "${taken}"`);
+  }
+  const states: Record<string, ChartNode> = {};
   for (const [index, name] of names.entries()) {
     const next = names[index + 1] ?? "completed";
     states[name] = { invoke: { src: name, id: name, onDone: next, onError: "failed" } };
   }
   states["completed"] = { type: "final" };
   states["failed"] = { type: "final" };
-  return {
-    id: options.id,
-    title: options.title,
-    params: options.params ?? [],
-    maxParallel: options.maxParallel ?? 8,
-    statechart: { initial: names[0] ?? "completed", states },
-    stages: options.stages,
-  };
+  return { initial: names[0] ?? "completed", states };
 }
 
-/** One DAG: a statechart with a single stage called `main`. */
-export function defineWorkflow(options: {
-  readonly id: string;
-  readonly title?: string;
-  readonly params?: readonly string[];
-  readonly maxParallel?: number;
-  readonly tasks: Readonly<Record<string, TaskDefinition>>;
-}): WorkflowDefinition {
-  const title = options.title ?? options.id;
-  return defineStatechart({ ...options, title, stages: { main: { title, tasks: options.tasks } } });
+function stagesOf(id: string, stages: Stages): WholeStages {
+  return Object.fromEntries(
+    Object.entries(stages).map(([name, stage]) => [name, stageOf(id, name, stage)]),
+  );
+}
+
+function stageOf(id: string, name: string, stage: StageOptions): StageDefinition {
+  const { buffer, items, mode, tasks, title = name } = stage;
+  const isPipeline = (mode ?? (items === undefined ? "parallel" : "pipeline")) === "pipeline";
+  if (isPipeline !== (items !== undefined)) {
+    const why = isPipeline ? "a pipeline needs `items`" : `only a pipeline has \`items\``;
+    throw new TypeError(`Cannot define workflow "${id}": ${why} ("${name}")`);
+  }
+  const keys = Object.keys(tasks);
+  const titled = Object.entries(tasks).map(([key, task], index) => {
+    const before = keys[index - 1];
+    const isNext = mode === "sequential" && before !== undefined;
+    const after = isNext ? { after: [...new Set([...(task.after ?? []), before])] } : {};
+    return [key, { ...task, title: task.title ?? key, ...after }];
+  });
+  return {
+    title,
+    tasks: Object.fromEntries(titled),
+    ...(items === undefined ? {} : { items }),
+    ...(buffer === undefined ? {} : { buffer }),
+  };
 }

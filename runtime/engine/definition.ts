@@ -10,7 +10,8 @@ import { toJsonb } from "../../db/jsonb.ts";
 import type { Json } from "../../machines/error-code.ts";
 import { refsOf } from "../../machines/run/values.ts";
 import { RequestError } from "../system.ts";
-import { actionOf, invokesOf } from "./compile-definition.ts";
+import { checkChart, stageOrder } from "./check-chart.ts";
+import { actionOf } from "./compile-definition.ts";
 import { checkInputTypes } from "./workflow-input.ts";
 
 /** Tasks of one definition at most. */
@@ -35,7 +36,7 @@ export function checkDefinition(
   const fields: Field[] = [
     ...checkInput(definition, input),
     ...checkInputTypes(definition, input, findAgent),
-    ...checkStatechart(definition),
+    ...checkChart(definition),
     ...checkTasks(definition, findAgent),
     ...checkCycles(definition),
   ];
@@ -70,22 +71,6 @@ function checkInput(
       detail: "holds U+0000 or half a surrogate pair, which the database cannot store",
     }));
   return [...missing, ...unknown, ...unstorable];
-}
-
-function checkStatechart({ statechart, stages }: WorkflowDefinition): Field[] {
-  const fields: Field[] = [];
-  for (const { src, state } of invokesOf(statechart.states)) {
-    if (Object.hasOwn(stages, src)) continue;
-    const detail = `names no stage: "${src}"`;
-    fields.push({ pointer: `/workflow/statechart/states/${state}/invoke/src`, detail });
-  }
-  return fields;
-}
-
-/** Tells whether a task of stage `late` can begin after stage `early` has ended: stages in their order. */
-function stageOrder({ stages }: WorkflowDefinition): (early: string, late: string) => boolean {
-  const names = Object.keys(stages);
-  return (early, late) => names.indexOf(early) < names.indexOf(late);
 }
 
 function allTasks(definition: WorkflowDefinition) {

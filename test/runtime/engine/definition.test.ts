@@ -171,21 +171,12 @@ describe("checkDefinition()", () => {
     [
       "target",
       chart("one", { ...ends, one: invoke("one", "toString") }),
-      '/workflow/statechart/states/one/invoke leads to no state: "toString"',
+      '/workflow/statechart/states/one/invoke/onDone leads to no state: "toString"',
     ],
     [
       "dead end",
       chart("one", { ...ends, one: {} }),
-      "/workflow/statechart/states/one is a dead end: neither final nor invoking a stage",
-    ],
-    [
-      "end with a name of its own",
-      chart("one", {
-        failed: { type: "final" },
-        done: { type: "final" },
-        one: invoke("one", "done"),
-      }),
-      '/workflow/statechart/states/done is a final state: its name must be "completed" or "failed"',
+      "/workflow/statechart/states/one is a dead end: neither final nor invoking a stage, and nothing leads out of it",
     ],
     [
       "unreachable state",
@@ -193,17 +184,68 @@ describe("checkDefinition()", () => {
       "/workflow/statechart/states/two cannot be reached",
     ],
     [
-      "loop of one",
-      chart("one", { ...ends, one: invoke("one", "completed", "one") }),
-      "/workflow/statechart/states/one leads back to itself; each stage runs once",
+      "a stage whose end leads nowhere",
+      chart("one", { ...ends, one: { invoke: { src: "one", id: "one", onError: "failed" } } }),
+      "/workflow/statechart/states/one is a dead end: nothing leads out of it when what it invokes is done",
     ],
     [
-      "loop of two",
-      chart("one", { ...ends, one: invoke("one", "two"), two: invoke("two", "completed", "one") }),
-      "/workflow/statechart/states/two leads back to itself; each stage runs once",
+      "a state that invokes nothing and never ends",
+      chart("one", { ...ends, one: invoke("one", "two"), two: invoke("two", "wait"), wait: {} }),
+      "/workflow/statechart/states/wait is a dead end: neither final nor invoking a stage, and nothing leads out of it",
+    ],
+    [
+      "a chart without an end",
+      chart("one", { one: invoke("one", "two", "two"), two: invoke("two", "one", "one") }),
+      "/workflow/statechart/states has no final state that can be reached: the run would never end",
+    ],
+    [
+      "a circle of always",
+      chart("a", {
+        ...ends,
+        a: {
+          always: [{ target: "b", guard: { type: "when", params: { $context: true } } }, "one"],
+        },
+        b: { always: "a" },
+        one: invoke("one", "two"),
+        two: invoke("two", "completed"),
+      }),
+      "/workflow/statechart/states/a/always goes round without any work: a → b → a",
+    ],
+    [
+      "a stage that no state invokes",
+      chart("one", { ...ends, one: invoke("one", "completed") }),
+      "/workflow/stages/two is invoked by no state, so its tasks would never run",
+    ],
+    [
+      "an id that is taken",
+      chart("one", {
+        ...ends,
+        one: invoke("one", "two"),
+        two: { invoke: { src: "two", id: "one", onDone: "completed" } },
+      }),
+      '/workflow/statechart/states/two/invoke/id is taken by /workflow/statechart/states/one/invoke: "one"',
     ],
   ] as const)("says what is wrong and where: %s", (_, body, line) => {
     expect(mistakes(body as Json)).toContain(line);
+  });
+
+  test("states may be entered again: every stage has its end, and its next round", () => {
+    const body = chart("one", {
+      ...ends,
+      one: invoke("one", "two", "one"),
+      two: invoke("two", "completed", "failed"),
+    });
+    expect(mistakes(body)).toEqual([]);
+  });
+
+  test("ends may have names of their own", () => {
+    const states = {
+      one: invoke("one", "two"),
+      two: invoke("two", "done"),
+      done: { type: "final" },
+      failed: { type: "final" },
+    };
+    expect(mistakes(chart("one", states))).toEqual([]);
   });
 
   test("a task that waits for an unknown one is no cycle", () => {
@@ -324,17 +366,36 @@ describe("compileDefinition()", () => {
 
   test("fills the defaults of a task's plan", () => {
     const { plan } = compileDefinition(parseDefinition(dag({ a: add })));
-    expect(plan.tasks.get("a")).toEqual({
+    expect(plan.tasks.get("a")).toMatchObject({
       key: "a",
       stage: "main",
+      kind: "action",
       agent: "WORKER",
       action: "add",
       after: [],
       priority: 3,
-      maxFailures: 5,
-      backoff: { kind: "exponential", initialMs: 500, maxMs: 30_000 },
-      startToCloseMs: 600_000,
-      onFailure: "fail",
+      retry: {
+        maxFailures: 5,
+        kind: "exponential",
+        initialMs: 500,
+        maxMs: 30_000,
+        jitter: 0.5,
+        totalMs: null,
+        nonRetryable: [],
+      },
+      timeouts: {
+        scheduleToStartMs: null,
+        startToCloseMs: 600_000,
+        scheduleToCloseMs: null,
+        heartbeatMs: null,
+      },
+      onFailure: { type: "fail" },
+      compensate: null,
+      atMostOnce: false,
+      local: false,
+      when: null,
+      group: null,
+      alternativeTo: null,
     });
   });
 });
