@@ -32,6 +32,7 @@ const specFields = {
     .optional()
     .describe("Parameter that gets the scheduled time, ISO 8601 UTC"),
   priority: z.int().min(1).max(5).optional().describe("1 (background) to 5 (critical)"),
+  tenant: z.string().min(1).max(100).optional().describe("Whom its runs count for in fairness"),
   cron: z
     .array(z.string().min(1).max(200))
     .optional()

@@ -25,6 +25,8 @@ export interface ScheduleSpec {
   /** The parameter of the workflow that gets the scheduled time, ISO 8601 UTC. */
   readonly timeInput?: string;
   readonly priority?: number;
+  /** Whom its runs count for in fairness. */
+  readonly tenant?: string;
   /** Five fields, or six with seconds first; several are joined. */
   readonly cron?: readonly string[];
   /** IANA name that `cron` is read in. Default `UTC`. */

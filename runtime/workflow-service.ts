@@ -118,6 +118,7 @@ export function createWorkflowService(options: WorkflowServiceOptions): Workflow
       startEvent: { type: "run.start", paused: request.startPaused ?? false, by: by.actor },
       ...entryOf(definition, input as Json),
       ...(request.tenant === undefined ? {} : { tenant: request.tenant }),
+      ...(request.scheduleId === undefined ? {} : { scheduleId: request.scheduleId }),
     });
     return await required(inserted.type === "skipped" ? inserted.instead : inserted.id);
   }

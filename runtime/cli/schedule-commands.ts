@@ -31,6 +31,7 @@ interface CreateFlags {
   readonly input?: { readonly [key: string]: Json };
   readonly timeInput?: string;
   readonly priority?: number;
+  readonly tenant?: string;
   readonly cron?: readonly string[];
   readonly timeZone?: string;
   readonly every?: number;
@@ -82,6 +83,7 @@ function addCreate<Flags>(schedules: Command, { act, verb }: VerbTools<Flags>): 
     .option("--input <json>", "the input, as a JSON object", jsonObject)
     .option("--time-input <name>", "parameter that gets the scheduled time")
     .option("--priority <number>", "1 (background) to 5 (critical)", wholeNumber)
+    .option("--tenant <name>", "whom its runs count for in fairness")
     .option("--cron <expression>", "such as '0 3 * * *'; may be repeated", collect)
     .option("--time-zone <name>", "IANA name for --cron (default UTC)")
     .option("--every <duration>", "such as 15m", duration)
@@ -109,6 +111,7 @@ function specOf(flags: CreateFlags): ScheduleSpec {
     input: flags.input,
     timeInput: flags.timeInput,
     priority: flags.priority,
+    tenant: flags.tenant,
     cron: flags.cron,
     timeZone: flags.timeZone,
     everyMs: flags.every,

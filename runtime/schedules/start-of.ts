@@ -9,11 +9,13 @@ import type { StartWorkflow } from "../system.ts";
 
 export function startOf(id: string, spec: ScheduleSpec, timeMs: number): StartWorkflow {
   const time = new Date(timeMs).toISOString();
-  const { input, priority, timeInput, workflow } = spec;
+  const { input, priority, tenant, timeInput, workflow } = spec;
   return {
     workflow,
     input: { ...input, ...(timeInput === undefined ? {} : { [timeInput]: time }) },
     ...(priority === undefined ? {} : { priority }),
+    ...(tenant === undefined ? {} : { tenant }),
+    scheduleId: id,
     idempotencyKey: `schedule/${id}/${time}`,
   };
 }

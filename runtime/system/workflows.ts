@@ -86,6 +86,8 @@ export interface StartWorkflow {
   readonly startPaused?: boolean;
   /** Whom the run counts for in fairness. */
   readonly tenant?: string;
+  /** The schedule that starts it. */
+  readonly scheduleId?: string;
   readonly idempotencyKey?: string;
 }
 

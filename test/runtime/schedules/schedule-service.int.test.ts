@@ -109,7 +109,13 @@ describe("schedules", () => {
       params: ["day", "other"],
       tasks: { only: { do: "WORKER.add", with: { day: { $param: "day" } } } },
     };
-    const spec = { workflow, everyMs: 24 * hourMs, timeInput: "day", input: { other: 1 } };
+    const spec = {
+      workflow,
+      everyMs: 24 * hourMs,
+      timeInput: "day",
+      input: { other: 1 },
+      tenant: "acme",
+    };
     await node.schedules.create("dated", spec, {});
     const paused = await node.schedules.pause("dated", { ...by, reason: "holiday" });
     expect(paused).toMatchObject({ status: "paused", note: "holiday" });
@@ -117,6 +123,9 @@ describe("schedules", () => {
     expect(fire).toMatchObject({ outcome: "started", backfill: false });
     const run = await node.host.until(fire.workflowId ?? "", "completed");
     expect(run.input).toEqual({ other: 1, day: fire.time });
+    const rows = await database.sql`
+      select tenant, schedule_id from spectra.workflows where id = ${run.id}`;
+    expect(rows).toEqual([{ tenant: "acme", schedule_id: "dated" }]);
     const resumed = await node.schedules.resume("dated", by);
     expect(resumed.status).toBe("active");
   });
