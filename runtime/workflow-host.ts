@@ -108,6 +108,7 @@ export async function openWorkflowHost(options: WorkflowHostOptions): Promise<Wo
     dispatch: (dispatches) => dispatcher.dispatch(dispatches),
     perform: errands.perform,
     abort: runner.abort,
+    runLocal: runner.runLocal,
     onFatal: options.onFatal,
     onTurn: (run, changed, journal) => {
       if (run.definition.concurrency !== undefined && isTerminal(run.state.status)) runQueue.look();

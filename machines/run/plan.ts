@@ -188,7 +188,8 @@ function observedBy(
   const templates: unknown[] = [groups.map(({ items }) => items), statechart, output];
   for (const task of tasks) {
     templates.push(task.when, task.forEach, task.sleepMs);
-    if (task.kind !== "action") templates.push(task.input);
+    // A local task's input is filled from its owner's memory.
+    if (task.kind !== "action" || task.local) templates.push(task.input);
   }
   const refs = refsOf(templates);
   // What the chart reads of an event is the output of what it invoked.

@@ -171,7 +171,8 @@ export type RunEvent = Common &
         readonly output?: Json;
       } & OfTask &
         Reason)
-    | ({ readonly type: "task.dispatch" } & OfTask)
+    /** `node` owns the run: a local task starts there at once. */
+    | ({ readonly type: "task.dispatch"; readonly node?: string } & OfTask)
     | ({ readonly type: "task.started"; readonly node: string } & OfAttempt)
     | ({ readonly type: "task.finished"; readonly outcome: TaskOutcome } & OfAttempt)
     /** `begun: false`: certainly nothing of it ran. */
@@ -210,6 +211,8 @@ export type RunEffect =
       readonly attempt: number;
       /** Undoes the task instead of doing it. */
       readonly undo?: boolean;
+      /** It runs on the owner's node, without the queue; the task says `running` already. */
+      readonly local?: boolean;
     }
   | { readonly type: "abort"; readonly taskKey: string; readonly attempt: number }
   | {

@@ -333,8 +333,13 @@ export function dispatch(draft: Draft, event: EventOf<"task.dispatch">): void {
   if (!draft.move(taskKey, { type: "dispatch" }, { node: null })) return;
   const { attempt } = draft.task(taskKey);
   draft.rules.spend(draft, { tasks: 1 }, event);
-  draft.effect({ type: "dispatch", taskKey, attempt });
   draft.record(event, "task.dispatched", { task: taskKey, attempt });
+  const { node } = event;
+  if (node === undefined || !draft.planned(draft.task(taskKey)).local) {
+    return draft.effect({ type: "dispatch", taskKey, attempt });
+  }
+  draft.effect({ type: "dispatch", taskKey, attempt, local: true });
+  started(draft, { ...event, type: "task.started", attempt, node });
 }
 
 export function started(draft: Draft, event: EventOf<"task.started">): void {

@@ -25,7 +25,7 @@ import type { Hold } from "../../machines/admission.ts";
 import { type Json, toErrorRecord } from "../../machines/error-code.ts";
 import type { TaskRef } from "../../machines/ready-tree.ts";
 import type { TaskChange } from "../../machines/run/draft.ts";
-import type { JournalDraft, RunEvent } from "../../machines/run/state.ts";
+import type { JournalDraft, RunEffect, RunEvent } from "../../machines/run/state.ts";
 import { beginTurn, type Turn } from "../../machines/run/turn.ts";
 import { actionsOf, isTerminal, type OwnedRun, reindex } from "./owned-run.ts";
 import { createOwnership, type Dispatch, type Errand } from "./ownership.ts";
@@ -67,6 +67,8 @@ export interface EngineOptions {
   /** Performs what else was committed; idempotent, must not throw. */
   perform(errands: readonly Errand[]): void;
   abort(workflowId: string, taskKey: string, attempt: number): void;
+  /** Runs a task that needs no queue on this node; idempotent, must not throw. */
+  runLocal(run: OwnedRun, taskKey: string, attempt: number): void;
   /** The node cannot go on by waiting; called at most once for each reason and turn. */
   onFatal(reason: FatalReason, cause?: unknown): void;
   /** After each committed turn of a run, with the keys and outputs of the tasks that changed. */
@@ -271,6 +273,7 @@ export function createEngine(options: EngineOptions): Engine {
       reindex(run, turn.changed().keys());
       for (const effect of turn.effects()) {
         if (effect.type === "abort") options.abort(run.id, effect.taskKey, effect.attempt);
+        if (isLocal(effect)) options.runLocal(run, effect.taskKey, effect.attempt);
       }
       options.onTurn(run, turn.changed(), turn.journal());
       if (isTerminal(run.state.status) && run.inFlight.size === 0) owned.delete(run.id);
@@ -397,14 +400,22 @@ function pendingOf({ workflowId, event }: Submitted, atMs: number): PendingEvent
   return { mailboxId: null, timerKey: null, workflowId, event, atMs };
 }
 
+type LocalDispatch = Extract<RunEffect, { readonly type: "dispatch" }>;
+
+function isLocal(effect: RunEffect): effect is LocalDispatch {
+  return effect.type === "dispatch" && effect.local === true;
+}
+
 function toCommit({ run, turn, claims }: TurnOfRun): CommittedRun {
   return {
     run: turn.run(),
     epoch: run.epoch,
     journal: turn.journal(),
     timers: turn.timers(),
-    // An abort that is lost with its node needs no repetition: the attempt is lost with it, or stale.
-    effects: turn.effects().filter(({ type }) => type !== "abort") as unknown as Json[],
+    // What is lost with its node needs no row: an aborted attempt is lost too, a local one is found.
+    effects: turn
+      .effects()
+      .filter((effect) => effect.type !== "abort" && !isLocal(effect)) as unknown as Json[],
     tasks: [...turn.changed().values()],
     actions: actionsOf(run.plan),
     claims,

@@ -44,6 +44,8 @@ export interface OwnershipOptions {
   dispatch(dispatches: readonly Dispatch[]): void;
   /** Performs what is neither a dispatch nor an abort; must be idempotent, must not throw. */
   perform(errands: readonly Errand[]): void;
+  /** Runs a task that needs no queue on this node, unless it does already. */
+  runLocal(run: OwnedRun, taskKey: string, attempt: number): void;
 }
 
 export interface Ownership {
@@ -90,6 +92,17 @@ export function createOwnership(options: OwnershipOptions): Ownership {
       taken.has(workflowId),
     );
     send(left, ids.flatMap(dispatchedOf));
+    for (const id of ids) restartLocal(id);
+  }
+
+  /** Local tasks whose commit was made but never heard of: nothing else hands them to the runner. */
+  function restartLocal(id: string): void {
+    const run = owned.get(id);
+    for (const key of run?.inFlight ?? []) {
+      const task = run?.state.tasks.get(key);
+      if (run === undefined || task?.status !== "running" || task.node !== incarnation) continue;
+      if (run.plan.tasks.get(task.plan)?.local === true) options.runLocal(run, key, task.attempt);
+    }
   }
 
   function dispatchedOf(id: string): Dispatch[] {

@@ -179,7 +179,13 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
         if (run === undefined) continue;
         const turn = open.get(workflowId) ?? beginTurn(run.state, run.plan, options.random);
         open.set(workflowId, turn);
-        turn.apply({ type: "task.dispatch", taskKey, by: "scheduler", atMs: nowMs });
+        turn.apply({
+          type: "task.dispatch",
+          taskKey,
+          node: incarnation,
+          by: "scheduler",
+          atMs: nowMs,
+        });
         // What the run itself does not let go (its budget is spent) is not in flight after all.
         const task = turn.task(taskKey);
         if (task !== undefined && task.status !== "dispatched") track(run, turn.run(), task);

@@ -7,6 +7,7 @@
 import type { OutputRow } from "../../db/attempt-repo.ts";
 import type { Json } from "../../machines/error-code.ts";
 import type { PlanTask, RunPlan } from "../../machines/run/plan.ts";
+import { type RunState, taskInstance } from "../../machines/run/state.ts";
 import { refsOf, resolve } from "../../machines/run/values.ts";
 
 /** Where a task stands in its run. */
@@ -30,6 +31,27 @@ export function tasksRead(template: unknown, plan: RunPlan): string[] {
 
 function standInOf(plan: RunPlan, name: string): PlanTask | undefined {
   return [...plan.tasks.values()].find(({ alternativeTo }) => alternativeTo === name);
+}
+
+/** The same from the memory of the run's owner, which has the outputs that its plan observes. */
+export function outputsInMemory(state: RunState, names: readonly string[]): OutputRow[] {
+  const wanted = new Set(names);
+  const rows: OutputRow[] = [];
+  for (const name of names) {
+    for (let iteration = 1; ; iteration += 1) {
+      const whole = taskInstance(name, iteration);
+      if (!state.tasks.has(whole)) break;
+      for (let index = -1; ; index += 1) {
+        const key = index < 0 ? whole : taskInstance(name, iteration, index);
+        const task = state.tasks.get(key);
+        if (task === undefined) break;
+        if (task.status !== "succeeded" || !wanted.has(task.plan)) continue;
+        const output = state.outputs.get(key) ?? null;
+        rows.push({ plan: name, iteration, index: task.index, output, size: task.admitted });
+      }
+    }
+  }
+  return rows;
 }
 
 /**

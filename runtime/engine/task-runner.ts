@@ -18,9 +18,11 @@ import {
   toErrorRecord,
 } from "../../machines/error-code.ts";
 import type { RunPlan, Timeouts } from "../../machines/run/plan.ts";
+import type { TaskState } from "../../machines/run/state.ts";
 import type { TaskJob } from "../queue/job-queue.ts";
 import { compileDefinition } from "./compile-definition.ts";
-import { resolveInput, tasksRead } from "./task-input.ts";
+import type { OwnedRun } from "./owned-run.ts";
+import { outputsInMemory, resolveInput, tasksRead } from "./task-input.ts";
 
 /** How long an aborted action may take to end before its thread is terminated. */
 const abortGraceMs = 3_000;
@@ -51,6 +53,8 @@ export interface TaskRunnerOptions {
 
 export interface TaskRunner {
   process(job: TaskJob): Promise<void>;
+  /** Runs an attempt of a local task, unless it was begun here already. */
+  runLocal(run: OwnedRun, taskKey: string, attempt: number): void;
   abort(workflowId: string, taskKey: string, attempt: number): void;
   isInHand(workflowId: string, taskKey: string, attempt: number): boolean;
   progress(workflowId: string, taskKey: string): Progress | undefined;
@@ -148,9 +152,10 @@ export function createTaskRunner(options: TaskRunnerOptions): TaskRunner {
     key: AttemptKey,
     row: AttemptRow,
     signal: AbortSignal,
+    run?: OwnedRun,
   ): Promise<AgentOutcome> {
     const { workflowId, taskKey, attempt } = key;
-    const { definition, plan } = await planOf(row.definitionHash);
+    const { definition, plan } = run ?? (await planOf(row.definitionHash));
     const task = plan.tasks.get(row.plan);
     const written = task && definition.stages[task.stage]?.tasks[task.key];
     if (task === undefined || written === undefined) {
@@ -160,7 +165,11 @@ export function createTaskRunner(options: TaskRunnerOptions): TaskRunner {
       );
     }
     const template = written.with ?? {};
-    const outputs = await attempts.outputs(workflowId, tasksRead(template, plan));
+    const wanted = tasksRead(template, plan);
+    const outputs =
+      run === undefined
+        ? await attempts.outputs(workflowId, wanted)
+        : outputsInMemory(run.state, wanted);
     const input = resolveInput(template, row.input, outputs, plan, task, row);
     const undo = row.status === "compensating";
     const { agent, action } = (undo ? task.compensate : null) ?? task;
@@ -222,7 +231,13 @@ export function createTaskRunner(options: TaskRunnerOptions): TaskRunner {
     }
   }
 
-  async function runAttempt(key: AttemptKey, row: AttemptRow, signal: AbortSignal): Promise<void> {
+  /** @param run Set for a local task: its owner is here, and its start is journalled already. */
+  async function runAttempt(
+    key: AttemptKey,
+    row: AttemptRow,
+    signal: AbortSignal,
+    run?: OwnedRun,
+  ): Promise<void> {
     const { workflowId, taskKey, attempt } = key;
     const id = idOf(key);
     const startedEvent = {
@@ -233,7 +248,7 @@ export function createTaskRunner(options: TaskRunnerOptions): TaskRunner {
       by: incarnation,
     };
     const started =
-      row.status === "compensating"
+      row.status === "compensating" || run !== undefined
         ? Promise.resolve()
         : post(workflowId, startedEvent, `${id}/started`);
     // Awaited below; a failure before that is no unhandled rejection.
@@ -242,7 +257,7 @@ export function createTaskRunner(options: TaskRunnerOptions): TaskRunner {
     signal.addEventListener("abort", () => {
       told = performance.now();
     });
-    const outcome = await execute(key, row, signal).catch(
+    const outcome = await execute(key, row, signal, run).catch(
       (error: unknown): AgentOutcome => ({ type: "failed", error: toErrorRecord(error) }),
     );
     progress.delete(`${workflowId}/${taskKey}`);
@@ -283,15 +298,69 @@ export function createTaskRunner(options: TaskRunnerOptions): TaskRunner {
       return await postLost(key, `its queue lock lapsed on node ${row.node}`);
     }
     if (!(await attempts.claim(key, incarnation)) || begun.has(id)) return;
+    await hold(key, (signal) => runAttempt(key, row, signal));
+  }
+
+  /** A first attempt needs nothing from the database: its owner knows all of it. */
+  function runLocal(run: OwnedRun, taskKey: string, attempt: number): void {
+    const key = { workflowId: run.id, taskKey, attempt };
+    const task = run.state.tasks.get(taskKey);
+    if (stopping || begun.has(idOf(key)) || task === undefined) return;
+    hold(key, (signal) => runOwned(key, run, task, signal)).catch((error: unknown) => {
+      // Only a node that stops gives up: the next owner finds the attempt lost.
+      log.debug("a local attempt ended with its node", { error: String(error) });
+    });
+  }
+
+  async function runOwned(
+    key: AttemptKey,
+    run: OwnedRun,
+    task: TaskState,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const known: AttemptRow = {
+      status: "running",
+      attempt: key.attempt,
+      node: incarnation,
+      checkpoint: undefined,
+      deaths: task.deaths,
+      runStatus: run.state.status,
+      input: run.state.input,
+      definitionHash: run.definitionHash,
+      plan: task.plan,
+      iteration: task.iteration,
+      index: task.index,
+      item: task.item,
+    };
+    const row = key.attempt === 1 ? known : ((await readAgain(key, signal)) ?? known);
+    await runAttempt(key, row, signal, run);
+  }
+
+  /** What an earlier attempt left, its checkpoint above all; tried again while the database is away. */
+  async function readAgain(key: AttemptKey, signal: AbortSignal): Promise<AttemptRow | undefined> {
+    for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
+      try {
+        return await attempts.read(key.workflowId, key.taskKey);
+      } catch (error) {
+        if (stopping || signal.aborted) return undefined;
+        log.debug("cannot read an attempt, trying again", { error: String(error) });
+        await new Promise((resolve) => setTimeout(resolve, pauseMs));
+      }
+    }
+  }
+
+  function hold(key: AttemptKey, run: (signal: AbortSignal) => Promise<void>): Promise<void> {
+    const id = idOf(key);
     remember(id);
     const controller = new AbortController();
-    const ended = runAttempt(key, row, controller.signal).finally(() => inHand.delete(id));
+    const ended = run(controller.signal).finally(() => inHand.delete(id));
     inHand.set(id, { ...key, controller, ended });
-    await ended;
+    return ended;
   }
 
   return {
     process,
+    runLocal,
     abort: (workflowId, taskKey, attempt) => {
       const held = inHand.get(idOf({ workflowId, taskKey, attempt }));
       held?.controller.abort("stale" satisfies AbortReason);
