@@ -17,6 +17,7 @@ import { agentRoutes } from "./routes/agents.ts";
 import { mountDashboard } from "./routes/dashboard.ts";
 import { eventRoutes } from "./routes/events.ts";
 import { healthRoutes } from "./routes/health.ts";
+import { limitRoutes } from "./routes/limits.ts";
 import { planRoutes } from "./routes/plans.ts";
 import { mountReference } from "./routes/reference.ts";
 import { scheduleRoutes } from "./routes/schedules.ts";
@@ -45,6 +46,7 @@ export function apiRoutes(system: System, live: LiveClients): readonly Route[] {
     ...workflowControlRoutes(system),
     ...planRoutes(system),
     ...scheduleRoutes(system),
+    ...limitRoutes(system),
     ...eventRoutes(live),
     ...healthRoutes(system, live),
   ];

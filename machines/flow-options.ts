@@ -90,18 +90,3 @@ export function keyText(value: Json): string {
     .join("/");
   return text.slice(0, maxKeyLength);
 }
-
-/** What is wrong with the limits of a definition, each with its place; empty when nothing is. */
-export function checkRunConcurrency({
-  limit,
-  whenFull,
-}: RunConcurrency): readonly { readonly path: string; readonly detail: string }[] {
-  const problems: { path: string; detail: string }[] = [];
-  if (limit !== undefined && !(Number.isInteger(limit) && limit >= 1)) {
-    problems.push({ path: "limit", detail: "must be a whole number from 1" });
-  }
-  if (whenFull !== undefined && !whenFullPolicies.includes(whenFull)) {
-    problems.push({ path: "whenFull", detail: `must be one of ${whenFullPolicies.join(", ")}` });
-  }
-  return problems;
-}

@@ -7,6 +7,8 @@
 
 import { readFileSync } from "node:fs";
 import { delimiter, dirname, resolve } from "node:path";
+import type { FlowLimits } from "../machines/flow-options.ts";
+import type { Resources } from "../machines/resource-budget.ts";
 import { type CrashOrder, parseCrashOrder } from "./engine/crash-points.ts";
 import { locateJsonError } from "./json-syntax.ts";
 import { nearest } from "./nearest-name.ts";
@@ -53,6 +55,10 @@ export interface Config {
     /** Further names of fields that no inspection shows. */
     readonly secretNames: readonly string[];
   };
+  /** Limits of the flow of work over all nodes. */
+  readonly limits: FlowLimits;
+  /** What tasks of this node may take together. */
+  readonly resourceBudget: Partial<Resources>;
   /** The process's own variables, for agents that are granted some of them. Never log it. */
   readonly environment: Environment;
   /** Threshold of what people see on stderr. */
@@ -223,7 +229,17 @@ function parseText(key: SettingKey, text: string | readonly string[]): unknown {
   if (kind === "list") return text.split(delimiter).filter((part) => part !== "");
   if (kind === "number" && /^-?\d+(?:\.\d+)?$/.test(text)) return Number(text);
   if (kind === "boolean" && (text === "true" || text === "false")) return text === "true";
+  if (kind === "json") return parseJson(text);
   return text;
+}
+
+/** Text that is no JSON stays text. */
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
 }
 
 function take(
@@ -291,11 +307,25 @@ function createConfig(
       mode: get("inspection.mode") ?? (get("dashboard.inspector") === true ? "lossless" : "off"),
       secretNames: Object.freeze(namesOf(get("inspection.secret_names"))),
     }),
+    limits: Object.freeze(get("limits") ?? {}),
+    resourceBudget: Object.freeze(budgetOf(get)),
     environment: Object.freeze({ ...environment }),
     logLevel: get("log_level") ?? "warn",
     crashOrder,
     warnings: Object.freeze(warningsOf(values)),
   });
+}
+
+/** What tasks of the node may take together; a figure that is not set is no limit. */
+function budgetOf(
+  get: <K extends SettingKey>(key: K) => SettingValue<K> | undefined,
+): Config["resourceBudget"] {
+  const cpu = get("orchestration.resource_limits.cpu_cores");
+  const memoryGb = get("orchestration.resource_limits.memory_gb");
+  return {
+    ...(cpu === undefined ? {} : { cpu }),
+    ...(memoryGb === undefined ? {} : { memoryMb: memoryGb * 1_024 }),
+  };
 }
 
 /** `sqlite:mail.db` becomes `sqlite:/base/mail.db`. */

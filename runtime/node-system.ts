@@ -8,8 +8,11 @@ import type { AgentCard } from "../actors/define-agent.ts";
 import type { HostFacts, Log } from "../actors/ports.ts";
 import type { Supervisor } from "../actors/tree/supervisor.ts";
 import type { Json } from "../machines/error-code.ts";
+import type { FlowLimits } from "../machines/flow-options.ts";
+import type { Resources } from "../machines/resource-budget.ts";
 import { createActorService } from "./actor-service.ts";
 import { createAgentService } from "./agent-service.ts";
+import { createLimitService } from "./limit-service.ts";
 import type { LiveHub } from "./live-hub.ts";
 import type { NodeParts } from "./node/context.ts";
 import type { NodeTree } from "./node/tree-services.ts";
@@ -35,6 +38,8 @@ export interface NodeSystemOptions {
   readonly log: Log;
   readonly host: HostFacts;
   readonly isStopping: () => boolean;
+  readonly flow: FlowLimits;
+  readonly resourceBudget: Partial<Resources>;
   readonly inspection: InspectionHub;
   /** Where events go that reach nobody, and who lives in the tree. */
   readonly letters: Pick<NodeTree, "deadLetters" | "directory">;
@@ -123,6 +128,11 @@ export function createNodeSystem(options: NodeSystemOptions): System {
         ...options.letters,
         actors: () => (parts.actors.isUp() ? parts.actors.current() : undefined),
       }),
+    }),
+    limits: createLimitService({
+      flow: options.flow,
+      budget: options.resourceBudget,
+      slots: () => parts.workflows.current().host.slots,
     }),
     live: options.live,
     status: async () => {

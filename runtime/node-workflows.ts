@@ -10,6 +10,8 @@ import type { Clock, Incident, IncidentLog, Log } from "../actors/ports.ts";
 import type { Database } from "../db/database.ts";
 import { createDurationRepo } from "../db/duration-repo.ts";
 import { createViewRepo, type ViewRepo } from "../db/view-repo.ts";
+import type { FlowLimits } from "../machines/flow-options.ts";
+import type { Resources } from "../machines/resource-budget.ts";
 import type { JournalDraft } from "../machines/run/state.ts";
 import { type ConnectionBudget, taskConnections } from "./connection-budget.ts";
 import type { CrashSwitch } from "./engine/crash-points.ts";
@@ -39,6 +41,8 @@ export interface NodeWorkflowsOptions {
   readonly agents: AgentsHandle;
   readonly monitor: Monitor;
   readonly budget: ConnectionBudget;
+  readonly flow: FlowLimits;
+  readonly resourceBudget: Partial<Resources>;
   readonly definitions: ReadonlyMap<string, AgentCard>;
   readonly registered: ReadonlyMap<string, WorkflowDefinition>;
   /** Ids of the workflows that come with SPECTRA. */
@@ -112,6 +116,14 @@ export async function startNodeWorkflows(options: NodeWorkflowsOptions): Promise
         agentTrouble(name) === undefined ? (definitions.get(name)?.concurrency ?? 0) : 0,
       actionConnections: (agent, action) => connectionsOf(definitions, agent, action),
       connections: taskConnections,
+      flow: options.flow,
+      // An agent's figures are those of its worker: each of its tasks counts for its part.
+      resources: (name) => {
+        const { concurrency = 1, resources = { cpu: 0, memoryMb: 0 } } =
+          definitions.get(name) ?? {};
+        return { cpu: resources.cpu / concurrency, memoryMb: resources.memoryMb / concurrency };
+      },
+      budget: options.resourceBudget,
     },
     onFatal: options.onFatal,
     startChild: (parentId, child) => service.startChild(parentId, child),

@@ -6,6 +6,7 @@
  */
 
 import { z } from "zod";
+import { flowSchema } from "./flow-settings.ts";
 
 /** What an allowed value looks like, in words that continue "must be ". */
 interface Setting<T extends z.ZodType = z.ZodType> {
@@ -14,7 +15,7 @@ interface Setting<T extends z.ZodType = z.ZodType> {
   /** Environment variable that overrides the file. */
   readonly env: string;
   /** How the text of an environment variable becomes a value. */
-  readonly kind: "text" | "number" | "boolean" | "list";
+  readonly kind: "text" | "number" | "boolean" | "list" | "json";
   /** Set while the key is accepted and checked but changes nothing: what to know instead. */
   readonly noEffect?: string;
 }
@@ -127,13 +128,11 @@ export const settings = {
     "SPECTRA_ORCHESTRATION__RESOURCE_LIMITS__CPU_CORES",
     "",
     [0.1, 4_096],
-    waits,
   ),
   "orchestration.resource_limits.memory_gb": decimal(
     "SPECTRA_ORCHESTRATION__RESOURCE_LIMITS__MEMORY_GB",
     "",
     [0.1, 65_536],
-    waits,
   ),
   "orchestration.resource_limits.storage_gb": decimal(
     "SPECTRA_ORCHESTRATION__RESOURCE_LIMITS__STORAGE_GB",
@@ -207,6 +206,13 @@ export const settings = {
     "SPECTRA_INSPECTION__SECRET_NAMES",
     'names of fields, separated by commas, like "iban, pin"',
     () => true,
+  ),
+  limits: setting(
+    "json",
+    "SPECTRA_LIMITS",
+    "an object with global, agents, keys, tenants and ageingMs, as docs/flow-control.md says",
+    flowSchema,
+    undefined,
   ),
   watch: setting("boolean", "SPECTRA_WATCH", "true or false", z.boolean(), undefined),
   archive: text(

@@ -102,6 +102,8 @@ async function startTree(options: NodeOptions, lock: DataDirLock): Promise<Runni
     log,
     host: hostFacts(config),
     isStopping: () => stopping !== undefined,
+    flow: config.limits,
+    resourceBudget: config.resourceBudget,
     inspection: node.inspection,
     letters: node.tree,
   });

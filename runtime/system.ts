@@ -7,6 +7,7 @@
 import type { Json } from "../machines/error-code.ts";
 import type { ActorsPort, TreeView } from "./system/actors.ts";
 import type { AgentsPort } from "./system/agents.ts";
+import type { LimitsPort } from "./system/limits.ts";
 import type { LivePort, SystemMetrics } from "./system/live.ts";
 import type { PlansPort } from "./system/plans.ts";
 import type { SchedulesPort } from "./system/schedules.ts";
@@ -32,6 +33,7 @@ export type {
   AgentView,
   LoopFigures,
 } from "./system/agents.ts";
+export type { LimitsPort, LimitsView, SlotView } from "./system/limits.ts";
 export type { LiveBody, LiveEvent, LivePort, SystemMetrics } from "./system/live.ts";
 export type {
   FinishView,
@@ -89,6 +91,7 @@ export interface System {
   readonly schedules: SchedulesPort;
   readonly agents: AgentsPort;
   readonly actors: ActorsPort;
+  readonly limits: LimitsPort;
   readonly live: LivePort;
   /** The newest report of a phase, as JSON and Markdown; undefined before the first. */
   phaseReport(workflowId: string): Promise<{ json: Json; markdown: string } | undefined>;

@@ -36,6 +36,7 @@ const startBody = z.strictObject({
   input: jsonObject.optional().describe("By parameter name"),
   priority: z.int().min(1).max(5).optional().describe("1 (background) to 5 (critical)"),
   startPaused: z.boolean().optional(),
+  tenant: z.string().max(200).optional().describe("Whom the run counts for in fairness"),
 });
 
 const limitOf = (max: number, preset: number) =>
@@ -98,6 +99,7 @@ function startRoute({ workflows }: System): Route {
           ...(body.input === undefined ? {} : { input: body.input }),
           ...(body.priority === undefined ? {} : { priority: body.priority }),
           ...(body.startPaused === undefined ? {} : { startPaused: body.startPaused }),
+          ...(body.tenant === undefined ? {} : { tenant: body.tenant }),
           ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
         },
         { actor: API_ACTOR },

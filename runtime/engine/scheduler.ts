@@ -24,8 +24,8 @@ export type { EngineLimits } from "./pool-limits.ts";
 /** Pools of all nodes that one turn looks at; of the others the commit decides alone. */
 const viewLimit = 1_000;
 /** How soon a pool that other nodes fill is looked at again; doubles to the limit. */
-const firstLookMs = 50;
-const longestLookMs = 1_000;
+const firstLookMs = 20;
+const longestLookMs = 250;
 
 export interface SchedulerOptions {
   readonly incarnation: string;
@@ -148,7 +148,6 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       const attempt = open.get(workflowId)?.task(taskKey)?.attempt;
       if (attempt === undefined) continue;
       const ofRun = claims.get(workflowId) ?? { slots: [], rates: [] };
-      claims.set(workflowId, ofRun);
       for (const { pool } of [...agentDemands, ...demands]) {
         const rate = limits.rate(pool);
         if (rate !== undefined && urgent !== true) ofRun.rates.push({ pool, rate, count: 1 });
@@ -157,6 +156,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
           ofRun.slots.push({ pool, workflowId, taskKey, attempt, limit });
         }
       }
+      if (ofRun.slots.length + ofRun.rates.length > 0) claims.set(workflowId, ofRun);
     }
     return claims;
   }
@@ -190,7 +190,9 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
         const task = turn.task(taskKey);
         if (task !== undefined && task.status !== "dispatched") track(run, turn.run(), task);
       }
-      return claimsOf(admitted, open);
+      const claims = claimsOf(admitted, open);
+      if (claims.size > 0) lookMs = firstLookMs;
+      return claims;
     },
     queueUp: async (nowMs) => {
       const waiting = [...admission.lacks(view)].filter(([pool]) => isShared(pool));

@@ -39,6 +39,8 @@ async function start(node: NodeContext): Promise<RunningChild> {
     agents: parts.agents.current(),
     monitor: parts.monitor.current(),
     budget,
+    flow: config.limits,
+    resourceBudget: config.resourceBudget,
     definitions,
     registered: node.registered,
     builtIn: node.builtIn.workflows,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { checkRunConcurrency, keyText, limitOf } from "../../machines/flow-options.ts";
+import { keyText, limitOf } from "../../machines/flow-options.ts";
 
 describe("keyText()", () => {
   test.each([
@@ -40,10 +40,4 @@ describe("limitOf()", () => {
   ])("of %s, where the definition says %j, is %j", (pool, named, expected) => {
     expect(limitOf(pool, limits, named)).toEqual(expected);
   });
-});
-
-test("checkRunConcurrency() tells all that is wrong", () => {
-  const wrong = { limit: 0, whenFull: "drop" as "skip" };
-  expect(checkRunConcurrency(wrong).map(({ path }) => path)).toEqual(["limit", "whenFull"]);
-  expect(checkRunConcurrency({ limit: 2, whenFull: "replace" })).toEqual([]);
 });

@@ -47,6 +47,8 @@ describe("loadConfig()", () => {
       watch: false,
       inspector: false,
       inspection: { mode: "off", secretNames: [] },
+      limits: {},
+      resourceBudget: {},
       environment: {},
       logLevel: "warn",
       warnings: [],
@@ -89,6 +91,22 @@ describe("loadConfig()", () => {
     const flags = load(undefined, { flags: [["agents", "--agents", ["x", "y"]]] });
     expect(flags.agents).toEqual([join(folder, "x"), join(folder, "y")]);
     expect(problemsOf({ agents: [1] })[0]).toContain("must be a folder, or a list of at most 16");
+  });
+
+  test("takes limits as an object of the file, or as JSON of a variable", () => {
+    const limits = { agents: { WEB: { limit: 2, rate: { limit: 5, perMs: 1_000 } } } };
+    expect(load({ limits }).limits).toEqual(limits);
+    const environment = { SPECTRA_LIMITS: JSON.stringify(limits) };
+    expect(load({}, { environment }).limits).toEqual(limits);
+    expect(problemsOf({ limits: { agents: { WEB: { limit: 0 } } } })[0]).toContain('"limits" is');
+    expect(problemsOf({}, { environment: { SPECTRA_LIMITS: "{" } })[0]).toContain(
+      "environment variable SPECTRA_LIMITS is",
+    );
+    const resource_limits = { cpu_cores: 8, memory_gb: 2 };
+    expect(load({ orchestration: { resource_limits } }).resourceBudget).toEqual({
+      cpu: 8,
+      memoryMb: 2_048,
+    });
   });
 
   test("is immutable", () => {
