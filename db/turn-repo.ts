@@ -136,12 +136,11 @@ async function pending(db: Database, incarnation: string, limit: number): Promis
     mail: { id: number; w: string; e: Json; at: number }[] | null;
     timers: { k: string; w: string; e: Json; at: number }[] | null;
   }>(sql`
-    with mine as materialized (
-      select id from spectra.workflows where owner = ${incarnation}
-        and status in ('pending', 'running', 'paused')),
-    due as (
+    with due as (
       select t.key, t.workflow_id, t.event, t.due_at from spectra.timers t
-      join mine on mine.id = t.workflow_id where t.due_at <= clock_timestamp()
+      join spectra.workflows w on w.id = t.workflow_id and w.owner = ${incarnation}
+        and w.status in ('pending', 'running', 'paused')
+      where t.due_at <= now()
       order by t.due_at limit ${limit}),
     mail as (
       select m.id, m.workflow_id, m.event, m.at from spectra.mailbox m
@@ -149,8 +148,10 @@ async function pending(db: Database, incarnation: string, limit: number): Promis
         and w.status <> 'parked' and m.at < 'infinity'
       order by m.id limit ${limit})
     select extract(epoch from clock_timestamp())::float8 * 1000 as now_ms,
-      (select extract(epoch from min(t.due_at))::float8 * 1000 from spectra.timers t
-        join mine on mine.id = t.workflow_id where t.due_at > clock_timestamp()) as next_due_ms,
+      (select extract(epoch from t.due_at)::float8 * 1000 from spectra.timers t
+        join spectra.workflows w on w.id = t.workflow_id and w.owner = ${incarnation}
+          and w.status in ('pending', 'running', 'paused')
+        where t.due_at > now() order by t.due_at limit 1) as next_due_ms,
       (select jsonb_agg(jsonb_build_object('id', id, 'w', workflow_id, 'e', event,
         'at', extract(epoch from at)::float8 * 1000) order by id) from mail) as mail,
       (select jsonb_agg(jsonb_build_object('k', key, 'w', workflow_id, 'e', event,

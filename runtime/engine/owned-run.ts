@@ -11,6 +11,7 @@ import type { Json } from "../../machines/error-code.ts";
 import type { RunPlan } from "../../machines/run/plan.ts";
 import { derive, isAtWork, type RunState } from "../../machines/run/state.ts";
 import type { MutableRunState } from "../../machines/run/turn.ts";
+import type { CompiledDefinition } from "./compile-definition.ts";
 
 export interface OwnedRun {
   readonly id: string;
@@ -31,10 +32,9 @@ export interface OwnedRun {
 /** @param outputs Of the tasks that the plan observes. */
 export function ownRun(
   loaded: LoadedRun,
-  plan: RunPlan,
+  { definition, plan }: CompiledDefinition,
   outputs: ReadonlyMap<string, Json>,
 ): OwnedRun {
-  const definition = loaded.definition as unknown as WorkflowDefinition;
   const run: OwnedRun = {
     id: loaded.run.id,
     definition,

@@ -7,15 +7,17 @@
 import type { WorkflowDefinition } from "../../actors/define-workflow.ts";
 import type { Log } from "../../actors/ports.ts";
 import type { NodeRepo } from "../../db/node-repo.ts";
-import type { RunRepo } from "../../db/run-repo.ts";
+import type { LoadedRun, RunRepo } from "../../db/run-repo.ts";
 import type { Outgoing, TurnRepo } from "../../db/turn-repo.ts";
 import { defaultPriority } from "../../machines/run/plan.ts";
 import type { RunEffect } from "../../machines/run/state.ts";
-import { compileDefinition } from "./compile-definition.ts";
+import { type CompiledDefinition, compileDefinition } from "./compile-definition.ts";
 import { type OwnedRun, ownRun } from "./owned-run.ts";
 
-/** Runs that are claimed in one statement at most. */
-const claimLimit = 100;
+/** Runs that are claimed in one statement at most; all that are free are claimed, batch by batch. */
+const claimLimit = 1_000;
+/** Compiled definitions in memory; runs of the same one share it. */
+const cachedPlans = 200;
 
 /** A committed dispatch of an attempt; `outboxId` is null when it is made again and no row waits for it. */
 export interface Dispatch {
@@ -68,19 +70,38 @@ export interface Ownership {
 export function createOwnership(options: OwnershipOptions): Ownership {
   const { incarnation, nodes, runs, turns, log } = options;
   const owned = new Map<string, OwnedRun>();
+  const compiled = new Map<string, CompiledDefinition>();
+
+  /** Runs that wait are many, their definitions few. */
+  function compiledOf(loaded: LoadedRun): CompiledDefinition {
+    const known = compiled.get(loaded.definitionHash);
+    if (known !== undefined) return known;
+    if (compiled.size >= cachedPlans) compiled.clear();
+    const made = compileDefinition(loaded.definition as unknown as WorkflowDefinition);
+    compiled.set(loaded.definitionHash, made);
+    return made;
+  }
 
   async function load(ids: readonly string[]): Promise<void> {
     const missing = ids.filter((id) => !owned.has(id));
-    for (const loaded of await runs.load(incarnation, missing)) {
-      // A turn may have loaded it, and moved on, while this query was under way.
-      if (owned.has(loaded.run.id)) continue;
-      const { plan } = compileDefinition(loaded.definition as unknown as WorkflowDefinition);
-      const outputs = await runs.outputs(loaded.run.id, [...plan.observed]);
-      if (owned.has(loaded.run.id)) continue;
-      const run = ownRun(loaded, plan, outputs);
-      owned.set(run.id, run);
-      options.onLoaded(run);
+    for (let first = 0; first < missing.length; first += claimLimit) {
+      const batch = missing.slice(first, first + claimLimit);
+      for (const loaded of await runs.load(incarnation, batch)) await adopt(loaded);
     }
+  }
+
+  async function adopt(loaded: LoadedRun): Promise<void> {
+    const made = compiledOf(loaded);
+    const { observed } = made.plan;
+    const isRead = [...loaded.run.tasks.values()].some(
+      ({ plan, status }) => status === "succeeded" && observed.has(plan),
+    );
+    const outputs = isRead ? await runs.outputs(loaded.run.id, [...observed]) : new Map();
+    // A turn may have loaded it, and moved on, while these queries were under way.
+    if (owned.has(loaded.run.id)) return;
+    const run = ownRun(loaded, made, outputs);
+    owned.set(run.id, run);
+    options.onLoaded(run);
   }
 
   /** Dispatches are made again (the queue knows duplicates); attempts on dead nodes are lost. */
@@ -163,9 +184,12 @@ export function createOwnership(options: OwnershipOptions): Ownership {
     load,
     send,
     claim: async () => {
-      const claimed = await runs.claim(incarnation, claimLimit);
-      if (claimed.length > 0) await takeOver(claimed);
-      else await loseOrphans();
+      for (let isMore = true; isMore; ) {
+        const claimed = await runs.claim(incarnation, claimLimit);
+        if (claimed.length > 0) await takeOver(claimed);
+        isMore = claimed.length === claimLimit;
+      }
+      await loseOrphans();
     },
     reload: async () => {
       owned.clear();
