@@ -1,8 +1,10 @@
+import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import type { WorkflowDefinition } from "../../../actors/define-workflow.ts";
 import { defineWorkflow, param } from "../../../actors/define-workflow.ts";
 import type { Json } from "../../../machines/error-code.ts";
 import type { FlowLimits } from "../../../machines/flow-options.ts";
+import { bundle, startChild } from "../../support/child.ts";
 import { by, type FaultDatabase, gate, openFaultDatabase } from "../../support/fault-run.ts";
 import { soon } from "../../support/soon.ts";
 import { openTestHost, type RunAgent, type TestHost } from "../../support/workflow-host.ts";
@@ -104,6 +106,35 @@ describe.concurrent("limits over all nodes", () => {
     ]);
     release.open();
     await database.completed(waiter.id);
+  });
+
+  test("a slot of a killed process is free once its run is taken over, and not before", async () => {
+    await using database = await openFaultDatabase();
+    const migrations = fileURLToPath(new URL("../../../db/migrations", import.meta.url));
+    const script = await bundle("runtime/engine/programs/holding-node.ts");
+    const held = { id: "held", tasks: { hold: { do: "WORKER.add", concurrencyKey: "k" } } };
+    const child = startChild(script, [database.url, migrations, JSON.stringify(held)]);
+    const said = Object.assign({}, await child.next(), await child.next());
+    expect(said).toMatchObject({ holds: "hold" });
+    const id = String(said["id"]);
+    const { seen, runAgent } = counted(async () => {
+      await database.sql`select pg_sleep(0.005)`;
+      return succeeded;
+    });
+    await using heir = await node(database, "node-b", runAgent);
+    const waiter = await heir.workflows.start(
+      { workflow: wide("w", 4, { concurrencyKey: "k" }) },
+      by,
+    );
+    await soon(() => reasons(heir, waiter.id, "w0")).toEqual([
+      `the key "k" is in use: 1 of 1 in use, by ${id}/hold`,
+    ]);
+    process.kill(child.pid, "SIGKILL");
+    await child.ended;
+    await database.completed(id);
+    await database.completed(waiter.id);
+    expect(seen.most).toBe(1);
+    expect(seen.order.toSorted()).toEqual(["hold", "w0", "w1", "w2", "w3"]);
   });
 
   test("a rate is kept by two nodes together", async () => {
