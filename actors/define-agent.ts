@@ -41,8 +41,8 @@ export interface CapabilityOptions<I extends z.ZodType, O extends z.ZodType> {
   compensate?(ctx: AgentContext, input: z.output<I>): Promise<void>;
 }
 
-/** An action of an agent, with its types erased for the registry. */
-export interface Capability {
+/** An action of an agent. `In` is what a task's `with` gives it, `Out` what later tasks read. */
+export interface Capability<In = unknown, Out = unknown> {
   readonly description: string;
   readonly input: z.ZodType;
   readonly output: z.ZodType;
@@ -50,12 +50,14 @@ export interface Capability {
   readonly progressTimeoutMs?: number;
   run(ctx: AgentContext, input: unknown): Promise<unknown>;
   compensate?(ctx: AgentContext, input: unknown): Promise<void>;
+  /** For the compiler only; never set. */
+  readonly types?: { readonly input: In; readonly output: Out };
 }
 
 /** Declares one action. `run` gets the parsed input; its result is parsed by `output` before it is recorded. */
 export function capability<I extends z.ZodType, O extends z.ZodType>(
   options: CapabilityOptions<I, O>,
-): Capability {
+): Capability<z.input<I>, z.output<O>> {
   const { compensate, progressTimeoutMs } = options;
   return {
     description: options.description ?? "",
@@ -77,6 +79,8 @@ export interface CapabilityCard {
   readonly description: string;
   readonly connections: number;
   readonly progressTimeoutMs?: number;
+  /** Whether it can be undone; left out where the card is the capability itself. */
+  readonly compensates?: boolean;
   /** JSON Schema, where the definition was read as data. */
   readonly inputSchema?: Json;
   readonly outputSchema?: Json;
@@ -116,12 +120,14 @@ export interface AgentCard {
   readonly capabilities: Readonly<Record<string, CapabilityCard>>;
 }
 
-export interface AgentDefinition extends AgentCard {
-  readonly capabilities: Readonly<Record<string, Capability>>;
+type Capabilities = Readonly<Record<string, Capability>>;
+
+export interface AgentDefinition<C extends Capabilities = Capabilities> extends AgentCard {
+  readonly capabilities: C;
 }
 
 /** An agent as it is written: what may be left out has a default. */
-export interface AgentOptions {
+export interface AgentOptions<C extends Capabilities = Capabilities> {
   /** Upper case, letters, digits and hyphens: `HARDWARE-INTEL`. */
   readonly name: string;
   /** Default `custom`. */
@@ -139,11 +145,11 @@ export interface AgentOptions {
   readonly limits?: AgentLimits;
   readonly dependsOn?: readonly string[];
   /** By action name: lower case letters, digits and underscores. */
-  readonly capabilities: Readonly<Record<string, Capability>>;
+  readonly capabilities: C;
 }
 
 /** Checks and completes the definition. @throws {TypeError} Naming each field that is malformed or unknown. */
-export function defineAgent(options: AgentOptions): AgentDefinition {
+export function defineAgent<C extends Capabilities>(options: AgentOptions<C>): AgentDefinition<C> {
   const problems = agentProblems(options);
   if (problems.length > 0) {
     throw new TypeError(`Cannot define agent "${String(options?.name)}": ${problems.join("; ")}`);

@@ -10,6 +10,7 @@ import type { Json } from "../machines/error-code.ts";
 import type { RunConcurrency } from "../machines/flow-options.ts";
 import type { Condition } from "../machines/run/values.ts";
 import { normalMachine } from "./machine-config.ts";
+import type { Agents, CheckedStages, CheckedTasks, Tasks } from "./typed-workflow.ts";
 import type { Ref, TaskInput } from "./workflow-values.ts";
 
 export type { Ref, TaskInput } from "./workflow-values.ts";
@@ -216,20 +217,32 @@ export type Stages = Readonly<Record<string, StageOptions>>;
 
 const defaultMaxParallel = 8;
 
+/** What the compiler checks a workflow against; nothing of it is stored. */
+interface TypedOptions<A extends Agents, P extends readonly string[]> extends RunOptions {
+  /** By name, as `{ SCANNER, THUMBNAILER }`: then actions, inputs, outputs and paths are typed. */
+  readonly agents?: A;
+  readonly params?: P;
+}
+
 /**
  * Stages that a statechart orders: any XState machine, whose invoked `src` are `AGENT.action`,
  * `workflow:ID`, or names of `stages`. Without a machine the stages are a chain.
  * @throws {TypeError} Naming everything in the machine that is not data, and what to write instead.
  */
-export function defineStatechart(
-  options: RunOptions & {
-    readonly stages?: Stages;
+export function defineStatechart<
+  const S extends Stages,
+  A extends Agents = Agents,
+  const P extends readonly string[] = readonly [],
+>(
+  options: TypedOptions<A, P> & {
+    readonly stages?: CheckedStages<A, P, S>;
     /** An XState config, or a machine of `createMachine`, of which the config is taken. */
     readonly machine?: object;
     readonly statechart?: StatechartConfig;
   },
 ): WorkflowDefinition {
-  const { machine, stages: given = {}, statechart, ...rest } = options;
+  const { machine, stages, statechart, ...rest } = options;
+  const given = (stages ?? {}) as Stages;
   if (machine === undefined) {
     // The whole form, as it is stored: nothing about it is filled in.
     if (statechart !== undefined) return complete(rest, statechart, given as WholeStages);
@@ -244,11 +257,31 @@ export function defineStatechart(
   return complete(rest, normal.statechart, { ...stagesOf(options.id, given), ...normal.stages });
 }
 
-/** One graph of tasks, or a chain of `stages`. @throws {TypeError} When mode and items contradict each other. */
-export function defineWorkflow(
-  options: RunOptions & (TaskGraph | { readonly stages: Stages }),
+/**
+ * One graph of tasks; or a chain of `stages`, as `defineStatechart` makes it.
+ * @throws {TypeError} When mode and items contradict each other.
+ */
+export function defineWorkflow<
+  const T extends Tasks,
+  const S extends Stages,
+  A extends Agents = Agents,
+  const P extends readonly string[] = readonly [],
+  const I extends Ref | readonly Json[] | undefined = undefined,
+>(
+  options: TypedOptions<A, P> &
+    (
+      | (Omit<TaskGraph, "tasks" | "items"> & {
+          readonly tasks: CheckedTasks<A, P, T, I>;
+          readonly items?: I;
+        })
+      | { readonly stages: CheckedStages<A, P, S> }
+    ),
 ): WorkflowDefinition {
-  if ("stages" in options) return defineStatechart(options);
+  if ("stages" in options) {
+    const { stages, ...rest } = options;
+    const chained = stagesOf(options.id, stages as Stages);
+    return complete(rest, chain(options.id, Object.keys(chained)), chained);
+  }
   const { mode, tasks, items, buffer, ...rest } = options;
   const { id, title = id } = options;
   const graph = { title, mode, tasks, items, buffer } as StageOptions;
@@ -258,7 +291,7 @@ export function defineWorkflow(
 type WholeStages = WorkflowDefinition["stages"];
 
 function complete(
-  { agents: _agents, ...options }: RunOptions & { readonly agents?: unknown },
+  { agents: _agents, ...options }: TypedOptions<Agents, readonly string[]>,
   statechart: StatechartConfig,
   stages: WholeStages,
 ): WorkflowDefinition {

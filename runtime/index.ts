@@ -14,9 +14,37 @@ export type {
   Permissions,
 } from "../actors/define-agent.ts";
 export { capability, defineAgent } from "../actors/define-agent.ts";
-export type { TaskDefinition, WorkflowDefinition } from "../actors/define-workflow.ts";
-export { defineStatechart, defineWorkflow, output, param } from "../actors/define-workflow.ts";
+export type {
+  Mode,
+  StageOptions,
+  TaskDefinition,
+  TaskGraph,
+  WorkflowDefinition,
+} from "../actors/define-workflow.ts";
+export { defineStatechart, defineWorkflow } from "../actors/define-workflow.ts";
 export type { AgentContext } from "../actors/ports.ts";
+export {
+  and,
+  context,
+  eq,
+  event,
+  gt,
+  gte,
+  index,
+  isIn,
+  item,
+  lt,
+  lte,
+  ne,
+  not,
+  or,
+  output,
+  param,
+  type Ref,
+  set,
+  type TaskInput,
+  when,
+} from "../actors/workflow-values.ts";
 export { AgentError, type Json } from "../machines/error-code.ts";
 export { enforcement } from "./worker/permissions/enforcement.ts";
 export {

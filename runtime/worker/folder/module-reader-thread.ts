@@ -53,9 +53,10 @@ function cardOf(definition: AgentDefinition): AgentCard {
 }
 
 function capabilityCard(capability: Capability): CapabilityCard {
-  const { input, output, run: _run, compensate: _compensate, ...data } = capability;
+  const { input, output, run: _run, compensate, types: _types, ...data } = capability;
   return {
     ...data,
+    compensates: compensate !== undefined,
     inputSchema: jsonSchemaOf(input, "input"),
     outputSchema: jsonSchemaOf(output, "output"),
   };

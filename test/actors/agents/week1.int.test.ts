@@ -13,6 +13,7 @@ import { optimizer } from "../../../actors/agents/optimizer/agent.ts";
 import { chooseSubjects, scanSource } from "../../../actors/archive/measure-queries.ts";
 import { declaredQueries } from "../../../actors/archive/queries.ts";
 import { openSource } from "../../../actors/archive/source.ts";
+import type { AgentDefinition } from "../../../actors/define-agent.ts";
 import type { TaskInput } from "../../../actors/define-workflow.ts";
 import { week1 } from "../../../actors/workflows/phase1/week1.ts";
 import { createAgentContext } from "../../support/agent-context.ts";
@@ -21,7 +22,13 @@ import { createTestDatabase, type TestDatabase } from "../../support/postgres.ts
 
 let db: TestDatabase;
 const outputs = new Map<string, unknown>();
-const agents = [director, infrastructure, architect, database, optimizer];
+const agents: readonly AgentDefinition[] = [
+  director,
+  infrastructure,
+  architect,
+  database,
+  optimizer,
+];
 
 /** Fills in `param` and `output` as the engine does. */
 function resolve(input: TaskInput, params: Record<string, unknown>): unknown {
