@@ -228,7 +228,48 @@ export const workflowGraph = z.object({
   edges: z.array(z.object({ from: z.string(), to: z.string() })),
 });
 
-export const taskExplanation = z.object({ status: taskStatus, reasons: z.array(z.string()) });
+const cause = z.object({
+  kind: z.enum([
+    "run-over",
+    "run-pending",
+    "run-queue",
+    "paused",
+    "rollback",
+    "stage",
+    "dependency",
+    "window",
+    "agent",
+    "limit",
+    "turn",
+    "queue",
+    "retry",
+    "sleep",
+    "signal",
+    "approval",
+    "child",
+    "operator",
+    "stopping",
+  ]),
+  sentence: z.string(),
+  of: z.string().optional().describe("The task, stage, signal, run, agent or pool it waits for"),
+  status: taskStatus.optional(),
+  since: time.optional(),
+  dueAt: time.optional().describe("When it goes on by itself, or is given up"),
+  code: z.string().optional(),
+  used: z.number().optional(),
+  limit: z.number().optional(),
+  holders: z
+    .array(z.object({ workflowId: z.string(), task: z.string(), since: time.optional() }))
+    .optional(),
+  ahead: z.number().optional(),
+});
+
+export const taskExplanation = z.object({
+  status: taskStatus,
+  reasons: z.array(z.string()).describe("One sentence each"),
+  causes: z.array(cause).describe("The same as data"),
+  expectedStartAt: time.nullable().describe("From the execution plan"),
+});
 
 /** A list with the cursor of its next page. */
 export function pageOf(item: z.ZodType): z.ZodType {

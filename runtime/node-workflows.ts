@@ -189,6 +189,7 @@ export async function startNodeWorkflows(options: NodeWorkflowsOptions): Promise
     slots: host.slots,
     runQueue: host.runQueue,
     agentTrouble,
+    expectedStart: (id, key) => plans.expectedStart(id, key),
   });
   const plans = createPlanService({
     durations: createDurationRepo(options.db),

@@ -52,8 +52,8 @@ export interface PlanService extends PlansPort {
   start(): Promise<void>;
   /** A run has ended: its durations will be folded soon. */
   finished(workflowId: string): void;
-  /** The plan as data, for those who explain. */
-  planOf(id: string): Promise<ExecutionPlan | undefined>;
+  /** When a task is expected to begin; epoch ms. */
+  expectedStart(id: string, taskKey: string): Promise<number | undefined>;
   stop(): Promise<void>;
 }
 
@@ -178,7 +178,8 @@ export function createPlanService(options: PlanServiceOptions): PlanService {
 
   return {
     ofRun: async (id) => (await ofStored(id))?.view,
-    planOf: async (id) => (await ofStored(id))?.plan,
+    expectedStart: async (id, taskKey) =>
+      (await ofStored(id))?.plan.tasks.find(({ key }) => key === taskKey)?.startAtMs,
     before,
     simulate: async (request) => {
       const { definition, input } = await options.prepare(request);

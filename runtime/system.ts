@@ -52,6 +52,7 @@ export type {
   ScheduleView,
 } from "./system/schedules.ts";
 export type {
+  CauseView,
   JournalEntry,
   KnownWorkflow,
   StartWorkflow,

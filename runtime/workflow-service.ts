@@ -13,23 +13,21 @@ import type { TurnRepo } from "../db/turn-repo.ts";
 import type { ViewRepo } from "../db/view-repo.ts";
 import type { Json } from "../machines/error-code.ts";
 import { isLeasedPool, isRatePool } from "../machines/pools.ts";
-import type { TaskRef } from "../machines/ready-tree.ts";
 import { initialRun } from "../machines/run/state.ts";
-import { actionOf, compileDefinition } from "./engine/compile-definition.ts";
+import { compileDefinition } from "./engine/compile-definition.ts";
 import { checkDefinition, type FindAgent } from "./engine/definition.ts";
 import type { Engine } from "./engine/engine.ts";
 import type { StartChild } from "./engine/errands.ts";
-import { holdSentence } from "./engine/hold-sentence.ts";
-import { actionsOf, isTerminal } from "./engine/owned-run.ts";
+import { actionsOf } from "./engine/owned-run.ts";
 import { parseDefinition } from "./engine/parse-definition.ts";
 import { entryOf, notStartedMessage } from "./engine/run-entry.ts";
 import type { TaskRunner } from "./engine/task-runner.ts";
+import { explainTask, type Holder } from "./explain-task.ts";
 import { type KnownWorkflowsOptions, knownWorkflows } from "./known-workflows.ts";
 import {
   type Actor,
   RequestError,
   type StartWorkflow,
-  type TaskExplanation,
   type WorkflowsPort,
   type WorkflowView,
 } from "./system.ts";
@@ -58,6 +56,8 @@ export interface WorkflowServiceOptions extends Omit<KnownWorkflowsOptions, "fin
   readonly runQueue: Pick<WorkflowHost["runQueue"], "look" | "place">;
   /** Why an agent takes no tasks now, or undefined. */
   readonly agentTrouble: (name: string) => string | undefined;
+  /** When the plan expects a task to begin; epoch ms. */
+  readonly expectedStart?: (workflowId: string, taskKey: string) => Promise<number | undefined>;
 }
 
 export interface WorkflowService extends WorkflowsPort {
@@ -171,9 +171,15 @@ export function createWorkflowService(options: WorkflowServiceOptions): Workflow
   }
 
   /** Who holds a pool: of one that all nodes share, the rows tell; of the others, this node. */
-  async function holdersOf(pool: string): Promise<readonly TaskRef[]> {
+  async function holdersOf(pool: string): Promise<readonly Holder[]> {
     if (pool === "" || isRatePool(pool)) return [];
-    if (!isLeasedPool(pool)) return engine.holders(pool);
+    if (!isLeasedPool(pool)) {
+      return engine.holders(pool).map((one) => {
+        const run = engine.owned().get(one.workflowId);
+        const startedAtMs = run?.state.tasks.get(one.taskKey)?.startedAtMs ?? null;
+        return startedAtMs === null ? one : { ...one, takenAtMs: startedAtMs };
+      });
+    }
     return (await options.slots.holders(pool)).filter(({ attempt }) => attempt > 0);
   }
 
@@ -267,40 +273,6 @@ export function createWorkflowService(options: WorkflowServiceOptions): Workflow
     return (await views.definition(id)) as unknown as WorkflowDefinition | undefined;
   }
 
-  async function explain(id: string, taskKey: string): Promise<TaskExplanation | undefined> {
-    const [definition, run] = [await definitionOf(id), await get(id)];
-    const placed = tasksOf(definition ?? ({ stages: {} } as WorkflowDefinition)).find(
-      ({ key }) => key === taskKey,
-    );
-    if (definition === undefined || run === undefined || placed === undefined) return undefined;
-    const rows = new Map((await views.tasks(id)).map((row) => [row.key, row]));
-    const status = (rows.get(taskKey)?.status ?? "blocked") as TaskExplanation["status"];
-    const reasons: string[] = [];
-    if (status === "blocked" && !isTerminal(run.status as "failed")) {
-      for (const dependency of placed.task.after ?? []) {
-        const other = rows.get(dependency)?.status ?? "unknown";
-        if (other !== "succeeded" && other !== "skipped")
-          reasons.push(`waits for "${dependency}" (${other})`);
-      }
-      if (placed.stage !== run.state)
-        reasons.push(`waits for its stage "${placed.stage}"; the run is in "${run.state}"`);
-    }
-    if (run.status === "paused" && (status === "blocked" || status === "ready"))
-      reasons.push("the run is paused");
-    const { agent } = actionOf(placed.task);
-    const trouble = options.agentTrouble(agent);
-    if (status === "ready" && trouble !== undefined) reasons.push(trouble);
-    const hold = engine.heldBy(id, taskKey);
-    if (status === "ready" && hold !== undefined && trouble === undefined)
-      reasons.push(holdSentence(hold, agent, await holdersOf(hold.pool)));
-    if (status === "blocked" && run.status === "pending") reasons.push(...(await queueReasons(id)));
-    if (status === "dispatched") reasons.push("is in the queue, waiting to be taken by a node");
-    const failure = rows.get(taskKey)?.error;
-    if (status === "retrying" && failure != null)
-      reasons.push(`waits to repeat after ${failure.code}: ${failure.message}`);
-    return { status, reasons };
-  }
-
   return {
     startChild,
     prepare,
@@ -347,7 +319,15 @@ export function createWorkflowService(options: WorkflowServiceOptions): Workflow
     resume: (id, by) => control("run.resume", ["pending", "paused"], id, by),
     cancel: (id, by) => control("run.cancel", ["pending", "running", "paused"], id, by),
     retry,
-    explain,
+    explain: (id, taskKey) =>
+      explainTask(id, taskKey, {
+        runs,
+        heldBy: engine.heldBy,
+        holdersOf,
+        agentTrouble: options.agentTrouble,
+        queueReasons,
+        ...(options.expectedStart === undefined ? {} : { expectedStart: options.expectedStart }),
+      }),
   };
 }
 

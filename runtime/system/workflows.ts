@@ -143,4 +143,47 @@ export interface TaskExplanation {
   readonly status: TaskStatus;
   /** One sentence each: `waits for "postgresql_cluster_setup" (running)`. Empty when nothing holds it. */
   readonly reasons: readonly string[];
+  /** The same as data, in the same order. */
+  readonly causes: readonly CauseView[];
+  /** ISO 8601 UTC, from the execution plan; null for a task that has begun, or that nobody plans. */
+  readonly expectedStartAt: string | null;
+}
+
+/** One thing that holds a task. Times are ISO 8601 UTC. */
+export interface CauseView {
+  readonly kind:
+    | "run-over"
+    | "run-pending"
+    | "run-queue"
+    | "paused"
+    | "rollback"
+    | "stage"
+    | "dependency"
+    | "window"
+    | "agent"
+    | "limit"
+    | "turn"
+    | "queue"
+    | "retry"
+    | "sleep"
+    | "signal"
+    | "approval"
+    | "child"
+    | "operator"
+    | "stopping";
+  readonly sentence: string;
+  /** The task, stage, signal, run, agent or pool that it waits for. */
+  readonly of?: string;
+  /** Status of that task. */
+  readonly status?: TaskStatus;
+  readonly since?: string;
+  /** When it goes on by itself, or is given up. */
+  readonly dueAt?: string;
+  readonly code?: string;
+  /** Of a limit: how much is in use of how much, and by whom. */
+  readonly used?: number;
+  readonly limit?: number;
+  readonly holders?: readonly { workflowId: string; task: string; since?: string }[];
+  /** Of its turn: how many come before it. */
+  readonly ahead?: number;
 }

@@ -162,7 +162,7 @@ describe("engine", () => {
       by,
     );
     await node.until(id, "paused");
-    expect(await node.workflows.explain(id, "top")).toEqual({
+    expect(await node.workflows.explain(id, "top")).toMatchObject({
       status: "ready",
       reasons: ["the run is paused"],
     });
