@@ -196,6 +196,7 @@ function openRepos(db: Database, crash: CrashSwitch) {
       insert: ({ run }) => (run.parent === null ? "run.insert" : "child.insert"),
       claim: "run.claim",
       load: null,
+      read: null,
       outputs: null,
       openIds: null,
       rootOf: null,

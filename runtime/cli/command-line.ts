@@ -13,6 +13,8 @@ import { logLevels, type SettingKey } from "../settings.ts";
 import { version } from "../version.ts";
 import { type ApiClient, openApiClient, VerbError } from "./api-client.ts";
 import { collect, httpUrl, jsonObject } from "./option-values.ts";
+import type { SimulateVerb } from "./plan-verbs.ts";
+import * as planVerbs from "./plan-verbs.ts";
 import { addScheduleVerbs } from "./schedule-commands.ts";
 import * as verbs from "./verbs.ts";
 
@@ -178,6 +180,21 @@ function addRunVerbs(program: Command, finish: Finish): void {
     async (id: string, flags: VerbFlags) =>
       finish(await withApi(flags, (api, out) => verbs.showWorkflow(api, id, out))),
   );
+  verb(program, "plan <run>", "show when a run will end, and what decides that").action(
+    async (id: string, flags: VerbFlags) =>
+      finish(await withApi(flags, (api, out) => planVerbs.showPlan(api, id, out))),
+  );
+  verb(
+    program,
+    "simulate <workflow>",
+    "carry a workflow through in virtual time; nothing is started",
+  )
+    .option("--input <json>", "its input, as a JSON object", jsonObject, {})
+    .option("--tasks <json>", "durations, failures and outputs by task", jsonObject, {})
+    .action(async (workflow: string, flags: VerbFlags & Omit<SimulateVerb, "workflow">) => {
+      const asked = { workflow, input: flags.input, tasks: flags.tasks };
+      finish(await withApi(flags, (api, out) => planVerbs.simulateWorkflow(api, asked, out)));
+    });
   verb(program, "explain <run> [task]", "say why a task is not running").action(
     async (id: string, task: string | undefined, flags: VerbFlags) =>
       finish(await withApi(flags, (api, out) => verbs.explain(api, { id, task }, out))),

@@ -73,7 +73,7 @@ describe("usage errors exit with 2", () => {
     [["show"], "missing required argument 'run'"],
     [["agents", "--url", "nonsense"], "http://127.0.0.1:5000"],
     [["agnets"], 'there is no such verb; did you mean "agents"?'],
-    [["frobnicate"], "there are supervisor, run, workflows, list, show, explain"],
+    [["frobnicate"], "there are supervisor, run, workflows, list, show, plan, simulate, explain"],
     [["--agents", "none"], "there is no such folder; correct --agents or create it"],
     [["--workflows", "none", "--agents", "."], "correct --workflows or create it"],
     [["--watch"], "Cannot watch: name a folder with --agents or --workflows"],
