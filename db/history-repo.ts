@@ -8,8 +8,9 @@ import { and, asc, eq, gt, inArray, type SQL, sql } from "drizzle-orm";
 import type { Json } from "../machines/error-code.ts";
 import type { Patch } from "../machines/run/state.ts";
 import type { Database } from "./database.ts";
+import { toJsonb } from "./jsonb.ts";
 import { type LoadedRun, loadRuns } from "./run-repo.ts";
-import { definitions, journal, tasks, workflows } from "./schema/workflows.ts";
+import { definitions, journal, mailbox, tasks, workflows } from "./schema/workflows.ts";
 
 export interface HistoryEntry {
   readonly seq: number;
@@ -37,6 +38,19 @@ export interface HistoryRepo {
   read(id: string): Promise<RunHistory | undefined>;
   /** Ids of stored runs after `after`, in their order. */
   ids(after: string, limit: number): Promise<readonly string[]>;
+  /** Ids of open and parked runs of a workflow, oldest first. */
+  openIds(workflow: string, limit: number): Promise<readonly string[]>;
+  attributes(id: string): Promise<Readonly<Record<string, Json>>>;
+  /**
+   * Sets attributes, or takes those away that are null, and puts the event into the run's mailbox,
+   * both or neither. Undefined when there is no such run.
+   */
+  setAttributes(
+    id: string,
+    set: Readonly<Record<string, Json>>,
+    event: Json,
+    dedupeKey: string,
+  ): Promise<Readonly<Record<string, Json>> | undefined>;
 }
 
 export function createHistoryRepo(db: Database): HistoryRepo {
@@ -54,6 +68,64 @@ export function createHistoryRepo(db: Database): HistoryRepo {
         .orderBy(asc(workflows.id))
         .limit(limit);
       return rows.map(({ id }) => id);
+    },
+    openIds: async (workflow, limit) => {
+      const rows = await db
+        .select({ id: workflows.id })
+        .from(workflows)
+        .where(
+          and(
+            eq(workflows.workflow, workflow),
+            inArray(workflows.status, ["pending", "running", "paused", "parked"]),
+          ),
+        )
+        .orderBy(asc(workflows.createdAt))
+        .limit(limit);
+      return rows.map(({ id }) => id);
+    },
+    attributes: async (id) => {
+      const [row] = await db
+        .select({ attributes: workflows.attributes })
+        .from(workflows)
+        .where(eq(workflows.id, id));
+      return (row?.attributes ?? {}) as Readonly<Record<string, Json>>;
+    },
+    setAttributes: (id, set, event, dedupeKey) =>
+      db.transaction(async (tx) => {
+        const [row] = await tx.execute<{ attributes: Record<string, Json> }>(sql`
+          update spectra.workflows
+          set attributes = jsonb_strip_nulls(attributes || ${toJsonb(set)}::jsonb)
+          where id = ${id} returning attributes`);
+        if (row === undefined) return undefined;
+        await tx.insert(mailbox).values({ workflowId: id, event, dedupeKey });
+        return row.attributes;
+      }),
+  };
+}
+
+/** What stands in for an attempt of a fork. */
+export type Recorded =
+  /** Nothing: it is run. */
+  | { readonly type: "real" }
+  | { readonly type: "recorded"; readonly output: Json }
+  | { readonly type: "gone"; readonly from: string };
+
+export interface StubRepo {
+  recorded(forkId: string, taskKey: string): Promise<Recorded>;
+}
+
+export function createStubRepo(db: Database): StubRepo {
+  return {
+    recorded: async (forkId, taskKey) => {
+      const [row] = await db.execute<{ from: string; output: Json | null; known: boolean }>(sql`
+        select j.payload->>'from' as "from", t.output, t.output is not null as known
+        from spectra.journal j left join spectra.tasks t
+          on t.workflow_id = j.payload->>'from' and t.key = ${taskKey} and t.status = 'succeeded'
+        where j.workflow_id = ${forkId} and j.seq = 1 and j.type = 'run.forked'
+          and j.payload->'stubs' ? ${taskKey}`);
+      if (row === undefined) return { type: "real" };
+      if (row.known) return { type: "recorded", output: row.output };
+      return { type: "gone", from: row.from };
     },
   };
 }

@@ -17,6 +17,7 @@ import { agentRoutes } from "./routes/agents.ts";
 import { mountDashboard } from "./routes/dashboard.ts";
 import { eventRoutes } from "./routes/events.ts";
 import { healthRoutes } from "./routes/health.ts";
+import { historyRoutes } from "./routes/history.ts";
 import { limitRoutes } from "./routes/limits.ts";
 import { planRoutes } from "./routes/plans.ts";
 import { mountReference } from "./routes/reference.ts";
@@ -45,6 +46,7 @@ export function apiRoutes(system: System, live: LiveClients): readonly Route[] {
     ...workflowRoutes(system),
     ...workflowControlRoutes(system),
     ...planRoutes(system),
+    ...historyRoutes(system),
     ...scheduleRoutes(system),
     ...limitRoutes(system),
     ...eventRoutes(live),

@@ -31,7 +31,7 @@ export interface RouteInput<Q, B> {
 }
 
 export interface Route {
-  readonly method: "GET" | "POST" | "DELETE";
+  readonly method: "GET" | "POST" | "PATCH" | "DELETE";
   /** With `:name` for parameters. */
   readonly path: string;
   readonly tag: string;
@@ -49,7 +49,7 @@ export interface Route {
 }
 
 interface RouteOptions<Q extends z.ZodObject | undefined, B extends z.ZodType | undefined> {
-  method: "GET" | "POST" | "DELETE";
+  method: "GET" | "POST" | "PATCH" | "DELETE";
   path: string;
   tag: string;
   summary: string;

@@ -106,6 +106,9 @@ export function createNodeSystem(options: NodeSystemOptions): System {
     nodeId: options.nodeId,
     readiness,
     metrics: () => parts.monitor.current().metrics(),
+    get history() {
+      return parts.workflows.current().history;
+    },
     get plans() {
       return parts.workflows.current().plans;
     },

@@ -17,11 +17,12 @@ import { type ConnectionBudget, taskConnections } from "./connection-budget.ts";
 import type { CrashSwitch } from "./engine/crash-points.ts";
 import type { EngineOptions } from "./engine/engine.ts";
 import { isTerminal, type OwnedRun } from "./engine/owned-run.ts";
+import { createHistoryService } from "./history/history-service.ts";
 import type { LiveHub } from "./live-hub.ts";
 import type { Monitor } from "./monitor.ts";
 import { createPlanService } from "./plan-service.ts";
 import type { QueueBackend } from "./queue/job-queue.ts";
-import type { PlansPort, WorkflowsPort } from "./system.ts";
+import type { HistoryPort, PlansPort, WorkflowsPort } from "./system.ts";
 import { journalEntry, liveTask, viewOfRun } from "./views.ts";
 import type { AgentsHandle } from "./worker/agent/agent-pool.ts";
 import { openWorkflowHost, type WorkflowHost } from "./workflow-host.ts";
@@ -61,6 +62,7 @@ export interface NodeWorkflows {
   readonly host: WorkflowHost;
   readonly service: WorkflowsPort;
   readonly plans: PlansPort;
+  readonly history: HistoryPort;
   readonly views: ViewRepo;
   stop(): Promise<void>;
 }
@@ -209,6 +211,13 @@ export async function startNodeWorkflows(options: NodeWorkflowsOptions): Promise
   return {
     host,
     service,
+    history: createHistoryService({
+      db: options.db,
+      registered: options.registered,
+      runs: host.runs,
+      incarnation: host.incarnation,
+      wake: () => host.engine.wake(),
+    }),
     plans,
     views,
     stop: async () => {

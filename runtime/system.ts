@@ -7,6 +7,7 @@
 import type { Json } from "../machines/error-code.ts";
 import type { ActorsPort, TreeView } from "./system/actors.ts";
 import type { AgentsPort } from "./system/agents.ts";
+import type { HistoryPort } from "./system/history.ts";
 import type { LimitsPort } from "./system/limits.ts";
 import type { LivePort, SystemMetrics } from "./system/live.ts";
 import type { PlansPort } from "./system/plans.ts";
@@ -33,6 +34,14 @@ export type {
   AgentView,
   LoopFigures,
 } from "./system/agents.ts";
+export type {
+  AuditFinding,
+  ForkRequest,
+  HistoryPort,
+  MoveCheckView,
+  RunDiffView,
+  SnapshotView,
+} from "./system/history.ts";
 export type { LimitsPort, LimitsView, SlotView } from "./system/limits.ts";
 export type { LiveBody, LiveEvent, LivePort, SystemMetrics } from "./system/live.ts";
 export type {
@@ -89,6 +98,7 @@ export interface System {
   readiness(): { ready: boolean; reasons: readonly string[] };
   readonly workflows: WorkflowsPort;
   readonly plans: PlansPort;
+  readonly history: HistoryPort;
   readonly schedules: SchedulesPort;
   readonly agents: AgentsPort;
   readonly actors: ActorsPort;

@@ -9,6 +9,7 @@ import type { AgentCall, AgentCallHooks, AgentOutcome, Log } from "../actors/por
 import { createApprovalRepo } from "../db/approval-repo.ts";
 import { type AttemptRepo, createAttemptRepo } from "../db/attempt-repo.ts";
 import type { Database } from "../db/database.ts";
+import { createStubRepo } from "../db/history-repo.ts";
 import { createNodeRepo } from "../db/node-repo.ts";
 import { createRunQueueRepo } from "../db/run-queue-repo.ts";
 import { createRunRepo, type RunRepo } from "../db/run-repo.ts";
@@ -24,6 +25,7 @@ import { isTerminal } from "./engine/owned-run.ts";
 import { createRunQueue, type RunQueue } from "./engine/run-queue.ts";
 import type { EngineLimits } from "./engine/scheduler.ts";
 import { createTaskRunner, type TaskRunner, type TaskRunnerOptions } from "./engine/task-runner.ts";
+import { withStubs } from "./history/stub-agent.ts";
 import { openJobQueue, type QueueBackend } from "./queue/job-queue.ts";
 
 /** Placement groups come with several nodes; until then one group hosts all agents. */
@@ -78,7 +80,7 @@ export async function openWorkflowHost(options: WorkflowHostOptions): Promise<Wo
     log,
     ...crash.around(
       {
-        runAgent: options.runAgent,
+        runAgent: withStubs(createStubRepo(db), options.runAgent),
         submit: (workflowId: string, event: Json) => engine.submit(workflowId, event),
       },
       { runAgent: "agent.call", submit: "event.submit" },

@@ -225,6 +225,10 @@ export function openDraft(
         if (last === undefined || journal.length === settled) record(event, "state.changed", {});
         else journal[journal.length - 1] = { ...last, patch: merge(last.patch, pending) };
       }
+      const end = journal.at(-1);
+      if (end !== undefined && journal.length > settled) {
+        journal[journal.length - 1] = { ...end, patch: { ...end.patch, whole: true } };
+      }
       pending = emptyPatch();
       settled = journal.length;
     },

@@ -154,6 +154,16 @@ type Reason = { readonly reason: string | null };
 export type RunEvent = Common &
   (
     | { readonly type: "run.start"; readonly paused: boolean }
+    /** The first event of a run that continues another one; `stubs` are not run, but take what it recorded. */
+    | {
+        readonly type: "run.forked";
+        readonly from: string;
+        readonly at: number;
+        readonly inputChanged: boolean;
+        readonly stubs: readonly string[];
+      }
+    /** User-set and searchable; null takes one away. The state does not hold them. */
+    | { readonly type: "run.attributes"; readonly set: Readonly<Record<string, Json>> }
     | ({ readonly type: "run.pause"; readonly clocks?: "stop" | "run" } & Reason)
     | ({ readonly type: "run.resume" } & Reason)
     | ({ readonly type: "run.cancel"; readonly rollback?: boolean } & Reason)
@@ -246,6 +256,8 @@ export interface Patch {
   readonly run?: Partial<RunFields>;
   /** A new task is whole. */
   readonly tasks?: Readonly<Record<string, Partial<TaskState>>>;
+  /** The last entry of its event: nothing of what the event set off is missing. A fork begins after one. */
+  readonly whole?: true;
   /** Null: gone. */
   readonly timers?: Readonly<Record<string, RunTimer | null>>;
 }

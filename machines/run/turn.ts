@@ -16,6 +16,7 @@ import type { Json } from "../error-code.ts";
 import { armWallTime, spend, wallTimeDue } from "./budget.ts";
 import * as control from "./control.ts";
 import { type OpenDraft, openDraft, type Rules, type TaskChange } from "./draft.ts";
+import { forked } from "./fork.ts";
 import { expand, instanceFailed, instanceSatisfied } from "./groups.ts";
 import type { RunPlan } from "./plan.ts";
 import { beginRollback, continueRollback, undoDue, undoFinished, undoLost } from "./saga.ts";
@@ -139,6 +140,10 @@ function react(draft: OpenDraft, event: RunEvent): void {
       armWallTime(draft, event);
       return startChart(draft, event);
     }
+    case "run.forked":
+      return forked(draft, event);
+    case "run.attributes":
+      return draft.record(event, "run.attributes", { set: event.set });
     case "run.pause":
       return control.pause(draft, event);
     case "run.resume":

@@ -12,10 +12,11 @@ import { nearest } from "../nearest-name.ts";
 import { logLevels, type SettingKey } from "../settings.ts";
 import { version } from "../version.ts";
 import { type ApiClient, openApiClient, VerbError } from "./api-client.ts";
+import { addHistoryVerbs } from "./history-commands.ts";
 import { collect, httpUrl, jsonObject } from "./option-values.ts";
 import type { SimulateVerb } from "./plan-verbs.ts";
 import * as planVerbs from "./plan-verbs.ts";
-import { addScheduleVerbs } from "./schedule-commands.ts";
+import { addScheduleVerbs, type VerbTools } from "./schedule-commands.ts";
 import * as verbs from "./verbs.ts";
 
 export const EXIT = { done: 0, failed: 1, usage: 2 } as const;
@@ -92,10 +93,12 @@ function createProgram(finish: Finish): Command {
   addRunVerbs(program, finish);
   addControlVerbs(program, finish);
   addAgentVerbs(program, finish);
-  addScheduleVerbs<VerbFlags>(program, {
+  const tools: VerbTools<VerbFlags> = {
     verb,
     act: async (flags, act) => finish(await withApi(flags, act)),
-  });
+  };
+  addScheduleVerbs(program, tools);
+  addHistoryVerbs(program, tools);
   return program;
 }
 

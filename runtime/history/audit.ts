@@ -8,21 +8,13 @@ import { isDeepStrictEqual } from "node:util";
 import type { Database } from "../../db/database.ts";
 import { createHistoryRepo, type RunHistory } from "../../db/history-repo.ts";
 import type { RunState } from "../../machines/run/state.ts";
+import type { AuditFinding as Finding } from "../system/history.ts";
 import { stateAt } from "./state-at.ts";
 
 /** Runs whose ids are read at once. */
 const pageSize = 100;
 /** Findings in one run at most: a journal that is off by one entry differs everywhere. */
 const findingLimit = 20;
-
-/** Something that is not as it must be. */
-export interface Finding {
-  readonly workflowId: string;
-  readonly rule: "gap-free" | "readable" | "fold";
-  /** `status`, `tasks.scan.attempt`, `timers.retry/scan`; empty when it is about the whole. */
-  readonly path: string;
-  readonly detail: string;
-}
 
 /** Checks every stored run; each in one consistent look, so the engine may be at work. */
 export async function auditRuns(db: Database): Promise<Finding[]> {

@@ -14,8 +14,9 @@ import { migrateDatabase } from "../../db/migrate.ts";
 import { createViewRepo } from "../../db/view-repo.ts";
 import { isTerminal, type OwnedRun } from "../../runtime/engine/owned-run.ts";
 import type { EngineLimits } from "../../runtime/engine/scheduler.ts";
+import { createHistoryService } from "../../runtime/history/history-service.ts";
 import type { QueueBackend } from "../../runtime/queue/job-queue.ts";
-import type { WorkflowsPort, WorkflowView } from "../../runtime/system.ts";
+import type { HistoryPort, WorkflowsPort, WorkflowView } from "../../runtime/system.ts";
 import { openWorkflowHost, type WorkflowHost } from "../../runtime/workflow-host.ts";
 import { createWorkflowService } from "../../runtime/workflow-service.ts";
 
@@ -42,6 +43,7 @@ export const worker = defineAgent({
 export interface TestHost extends AsyncDisposable {
   readonly host: WorkflowHost;
   readonly workflows: WorkflowsPort;
+  readonly history: HistoryPort;
   /** Resolves with the view once the run has one of these statuses; fails after 20 s. */
   until(id: string, ...statuses: WorkflowView["status"][]): Promise<WorkflowView>;
 }
@@ -52,6 +54,8 @@ export async function openTestHost(options: {
   readonly nodeId?: string;
   readonly workflows?: readonly WorkflowDefinition[];
   readonly agentLimit?: number;
+  /** Jobs that the queue's worker takes at once. Default 8. */
+  readonly concurrency?: number;
   /** Limits over all nodes, and so on. */
   readonly limits?: Partial<EngineLimits>;
   /** Where the migrations are, when this file was bundled elsewhere. */
@@ -83,7 +87,7 @@ export async function openTestHost(options: {
       connections: 8,
       ...options.limits,
     },
-    concurrency: 8,
+    concurrency: options.concurrency ?? 8,
     log,
     random: () => 0,
     runAgent: options.runAgent,
@@ -96,9 +100,10 @@ export async function openTestHost(options: {
     onProgress: () => undefined,
   });
   await host.start();
+  const registered = new Map((options.workflows ?? []).map((workflow) => [workflow.id, workflow]));
   const workflows = createWorkflowService({
     incarnation: host.incarnation,
-    registered: new Map((options.workflows ?? []).map((workflow) => [workflow.id, workflow])),
+    registered,
     builtIn: new Set(),
     filledIn: {},
     findAgent: (name) => (name === worker.name ? worker : undefined),
@@ -114,6 +119,13 @@ export async function openTestHost(options: {
   return {
     host,
     workflows,
+    history: createHistoryService({
+      db: database.db,
+      registered,
+      runs: host.runs,
+      incarnation: host.incarnation,
+      wake: () => host.engine.wake(),
+    }),
     until: async (id, ...statuses) => {
       for (let round = 0; round < 1_000; round += 1) {
         const view = await workflows.get(id);
