@@ -10,6 +10,8 @@ import { parseArgs } from "node:util";
 import { benchCrowd, benchRecovery } from "./actors/agents.ts";
 import { benchEvents } from "./actors/events.ts";
 import { benchInspection } from "./actors/inspection.ts";
+import { benchChains } from "./engine/chains.ts";
+import { benchWide } from "./engine/wide.ts";
 import { type Figure, isMet, median, toMarkdown } from "./figure.ts";
 import { benchMigration } from "./migration.ts";
 import { benchQueue } from "./queue.ts";
@@ -40,6 +42,11 @@ const suites: Readonly<
     page: "docs/benchmarks-actors.md",
     command: "npm run bench:actors",
   },
+  engine: {
+    benches: { chains: benchChains, wide: benchWide },
+    page: "docs/benchmarks-engine.md",
+    command: "npm run bench:engine",
+  },
 };
 
 const { values: flags } = parseArgs({
@@ -67,7 +74,12 @@ for (const name of chosen) {
   figures.push(...(await bench(runs)));
 }
 const machine = `${availableParallelism()} cores of ${cpus()[0]?.model ?? "unknown"}, ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.version}`;
-const page = `# Benchmarks${flags.suite === "node" ? "" : " of the actor runtime"}
+const subjects: Readonly<Record<string, string>> = {
+  node: "",
+  actors: " of the actor runtime",
+  engine: " of the workflow engine",
+};
+const page = `# Benchmarks${subjects[flags.suite]}
 
 Made by \`${suite.command} -- --runs ${runs} --write\` on ${machine}. The machine is shared: read ratios and medians.
 

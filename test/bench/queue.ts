@@ -74,7 +74,7 @@ async function takeoverSeconds(backend: QueueBackend, name: string): Promise<num
 }
 
 /** A Redis of its own on a free port, or undefined where none is installed. */
-async function startRedis(): Promise<{ readonly url: string; stop(): void } | undefined> {
+export async function startRedis(): Promise<{ readonly url: string; stop(): void } | undefined> {
   const port = await freePort();
   const child = spawn(
     "redis-server",

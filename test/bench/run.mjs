@@ -7,6 +7,7 @@
  * `npm run bench -- --json FILE`   also writes the figures as JSON
  * `npm run bench -- --strict`   exits 1 when a goal is missed, which a loaded machine may be the reason of
  * `npm run bench:actors`   the same for the actor runtime; writes docs/benchmarks-actors.md
+ * `npm run bench:engine`   the same for the workflow engine; writes docs/benchmarks-engine.md
  *
  * @module
  */
