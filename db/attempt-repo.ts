@@ -25,6 +25,8 @@ export interface AttemptRow {
   readonly iteration: number;
   readonly index: number | null;
   readonly item: Json;
+  /** Of the run's statechart. */
+  readonly context: Json;
 }
 
 /** The output of a finished task, or of one instance of a group. */
@@ -84,6 +86,7 @@ export function createAttemptRepo(db: Database): AttemptRepo {
           key: tasks.key,
           plan: tasks.plan,
           extras: tasks.extras,
+          context: sql<Json>`${workflows.extras}->'chart'->'context'`,
         })
         .from(tasks)
         .innerJoin(workflows, eq(workflows.id, tasks.workflowId))

@@ -11,7 +11,7 @@ import type { JournalRow, RunRow, TaskRow } from "../db/view-repo.ts";
 import type { Json } from "../machines/error-code.ts";
 import type { JournalDraft, TaskState } from "../machines/run/state.ts";
 import { isInFlight, isSatisfied } from "../machines/task.ts";
-import { actionOf } from "./engine/compile-definition.ts";
+import { actionOf, kindOf } from "./engine/compile-definition.ts";
 import type { OwnedRun } from "./engine/owned-run.ts";
 import type {
   AgentView,
@@ -85,6 +85,56 @@ export function tasksOf(definition: WorkflowDefinition): readonly PlacedTask[] {
   );
 }
 
+/** Parts of a task's key: its name in the definition, its round, and its item. */
+const keyParts = /^([^#[]+)(?:#(\d+))?(?:\[(\d+)\])?$/;
+
+interface TaskInstance {
+  readonly plan: string;
+  readonly iteration: number;
+  readonly index: number | null;
+}
+
+function instanceOf(key: string): TaskInstance {
+  const [, plan = key, iteration = "1", index] = keyParts.exec(key) ?? [];
+  return { plan, iteration: Number(iteration), index: index === undefined ? null : Number(index) };
+}
+
+/** All tasks of a run in the definition's order: each followed by its items, round by round. */
+export function viewsOfTasks(
+  definition: WorkflowDefinition,
+  rows: readonly TaskRow[],
+  progress: (key: string) => Progress | undefined,
+): TaskView[] {
+  const byPlan = new Map<string, (TaskInstance & { readonly row: TaskRow })[]>();
+  for (const row of rows) {
+    const instance = { ...instanceOf(row.key), row };
+    const list = byPlan.get(instance.plan) ?? [];
+    list.push(instance);
+    byPlan.set(instance.plan, list);
+  }
+  return tasksOf(definition).flatMap((placed) => {
+    const all = (byPlan.get(placed.key) ?? []).sort(
+      (a, b) => a.iteration - b.iteration || (a.index ?? -1) - (b.index ?? -1),
+    );
+    return all.map(({ index, iteration, row }) => {
+      const view = viewOfTask(placed, row, row.output ?? undefined, progress(row.key));
+      if (index !== null) return view;
+      const items = all.filter((one) => one.index !== null && one.iteration === iteration);
+      return items.length === 0 ? view : { ...view, items: itemsOf(items.map((one) => one.row)) };
+    });
+  });
+}
+
+function itemsOf(rows: readonly TaskRow[]): NonNullable<TaskView["items"]> {
+  const statuses = rows.map(({ status }) => status as TaskStatus);
+  return {
+    total: statuses.length,
+    done: statuses.filter(isSatisfied).length,
+    running: statuses.filter(isInFlight).length,
+    failed: statuses.filter((status) => status === "failed").length,
+  };
+}
+
 export function viewOfTask(
   placed: PlacedTask,
   row: TaskRow | TaskState,
@@ -92,9 +142,13 @@ export function viewOfTask(
   progress: Progress | undefined,
 ): TaskView {
   const { agent, action } = actionOf(placed.task);
+  const { index } = instanceOf(row.key);
+  const title = placed.task.title ?? placed.key;
   return {
-    key: placed.key,
-    title: placed.task.title ?? placed.key,
+    key: row.key,
+    kind: kindOf(placed.task),
+    title: index === null ? title : `${title} [${index}]`,
+    ...(index === null ? {} : { of: row.key.slice(0, row.key.lastIndexOf("[")) }),
     stage: placed.stage,
     agent,
     action,
@@ -119,7 +173,8 @@ export function liveTask(
   progress: Progress | undefined,
 ): TaskView | undefined {
   const state = run.state.tasks.get(key);
-  const placed = tasksOf(run.definition).find((task) => task.key === key);
+  const plan = instanceOf(key).plan;
+  const placed = tasksOf(run.definition).find((task) => task.key === plan);
   if (state === undefined || placed === undefined) return undefined;
   const isSmall = output !== undefined && JSON.stringify(output).length <= liveOutputBytes;
   return viewOfTask(placed, state, isSmall ? output : undefined, progress);

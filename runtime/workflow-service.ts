@@ -15,7 +15,7 @@ import type { Json } from "../machines/error-code.ts";
 import { isLeasedPool, isRatePool } from "../machines/pools.ts";
 import { initialRun } from "../machines/run/state.ts";
 import { compileDefinition } from "./engine/compile-definition.ts";
-import { checkDefinition, type FindAgent } from "./engine/definition.ts";
+import { checkDefinition, completeDefinition, type FindAgent } from "./engine/definition.ts";
 import type { Engine } from "./engine/engine.ts";
 import type { StartChild } from "./engine/errands.ts";
 import { actionsOf } from "./engine/owned-run.ts";
@@ -31,7 +31,7 @@ import {
   type WorkflowsPort,
   type WorkflowView,
 } from "./system.ts";
-import { graphOf, journalEntry, tasksOf, viewOfRow, viewOfTask } from "./views.ts";
+import { graphOf, journalEntry, tasksOf, viewOfRow, viewsOfTasks } from "./views.ts";
 import type { WorkflowHost } from "./workflow-host.ts";
 
 /** How long a command may wait to be applied by the run's owner before it is answered with 503. */
@@ -76,9 +76,11 @@ export function createWorkflowService(options: WorkflowServiceOptions): Workflow
   const { engine, runs, turns, views } = options;
 
   function definitionFor(workflow: StartWorkflow["workflow"]): WorkflowDefinition {
-    if (typeof workflow !== "string") return parseDefinition(workflow);
+    if (typeof workflow !== "string") {
+      return completeDefinition(parseDefinition(workflow), options.findAgent);
+    }
     const definition = options.registered.get(workflow);
-    if (definition !== undefined) return definition;
+    if (definition !== undefined) return completeDefinition(definition, options.findAgent);
     const known = [...options.registered.keys()].join(", ");
     throw new RequestError(
       "INVALID",
@@ -87,6 +89,8 @@ export function createWorkflowService(options: WorkflowServiceOptions): Workflow
     );
   }
 
+  const findWorkflow = (id: string) => options.registered.get(id);
+
   async function prepare(request: Pick<StartWorkflow, "workflow" | "input">) {
     const definition = definitionFor(request.workflow);
     const given = request.input ?? {};
@@ -94,7 +98,7 @@ export function createWorkflowService(options: WorkflowServiceOptions): Workflow
     const input = isRegistered
       ? ((await options.defaultInput?.(definition.id, given)) ?? given)
       : given;
-    checkDefinition(definition, input, options.findAgent);
+    checkDefinition(definition, input, options.findAgent, findWorkflow);
     return { definition, input: input as Json };
   }
 
@@ -147,7 +151,12 @@ export function createWorkflowService(options: WorkflowServiceOptions): Workflow
 
   async function startChild(parentId: string, child: StartChild): Promise<void> {
     const definition = definitionFor(child.workflow);
-    checkDefinition(definition, child.input as Readonly<Record<string, Json>>, options.findAgent);
+    checkDefinition(
+      definition,
+      child.input as Readonly<Record<string, Json>>,
+      options.findAgent,
+      findWorkflow,
+    );
     const { plan, hash } = compileDefinition(definition);
     const { childId, input, priority, taskKey } = child;
     const parent = { workflowId: parentId, taskKey };
@@ -298,14 +307,8 @@ export function createWorkflowService(options: WorkflowServiceOptions): Workflow
     tasks: async (id) => {
       const definition = await definitionOf(id);
       if (definition === undefined) return undefined;
-      const rows = new Map((await views.tasks(id)).map((row) => [row.key, row]));
-      return tasksOf(definition).flatMap((placed) => {
-        const row = rows.get(placed.key);
-        if (row === undefined) return [];
-        return [
-          viewOfTask(placed, row, row.output ?? undefined, options.runner.progress(id, placed.key)),
-        ];
-      });
+      const progress = (key: string) => options.runner.progress(id, key);
+      return viewsOfTasks(definition, await views.tasks(id), progress);
     },
     history: async (id, after, limit) => {
       if ((await views.run(id)) === undefined) return undefined;

@@ -6,8 +6,6 @@
 
 import { createHash } from "node:crypto";
 import type {
-  ChartInvoke,
-  ChartNode,
   StageDefinition,
   TaskDefinition,
   WorkflowDefinition,
@@ -138,7 +136,7 @@ function pipelineOrder(key: string, stage: StageDefinition): readonly string[] {
   ];
 }
 
-function kindOf(task: TaskDefinition): TaskKind {
+export function kindOf(task: TaskDefinition): TaskKind {
   if (task.workflow !== undefined) return "workflow";
   if (task.signal !== undefined) return "signal";
   if (task.approval !== undefined) return "approval";
@@ -166,16 +164,6 @@ function strategyOf({ onFailure = "fail" }: TaskDefinition): FailureStrategy {
 function compensationOf(task: TaskDefinition): PlanTask["compensate"] {
   if (task.compensate === undefined || task.compensate === false) return null;
   return task.compensate === true ? actionOf(task) : actionOf({ do: task.compensate });
-}
-
-/** What a chart's states invoke, however deep. */
-export function invokesOf(
-  states: Readonly<Record<string, ChartNode>>,
-): readonly (ChartInvoke & { readonly state: string })[] {
-  return Object.entries(states).flatMap(([state, node]) => [
-    ...[node.invoke ?? []].flat().map((one) => ({ ...one, state })),
-    ...invokesOf(node.states ?? {}),
-  ]);
 }
 
 /** JSON with sorted keys, so that equal definitions have equal hashes. */

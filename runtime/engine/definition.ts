@@ -1,28 +1,28 @@
 /**
- * Finds every mistake of a workflow definition before its first task runs.
+ * Finds every mistake of a workflow definition before its first task runs, and fills in what depends on
+ * the agents that there are.
  *
  * @module
  */
 
-import type { AgentCard } from "../../actors/define-agent.ts";
-import type { TaskDefinition, WorkflowDefinition } from "../../actors/define-workflow.ts";
+import type { WorkflowDefinition } from "../../actors/define-workflow.ts";
 import { toJsonb } from "../../db/jsonb.ts";
 import type { Json } from "../../machines/error-code.ts";
-import { refsOf } from "../../machines/run/values.ts";
 import { RequestError } from "../system.ts";
-import { checkChart, stageOrder } from "./check-chart.ts";
-import { actionOf } from "./compile-definition.ts";
+import { checkChart } from "./check-chart.ts";
+import { checkHandoffs } from "./check-handoffs.ts";
+import {
+  checkTasks,
+  compensates,
+  type FindAgent,
+  type FindWorkflow,
+  findAction,
+} from "./check-tasks.ts";
+import type { Field } from "./check-values.ts";
+import { taskGraph } from "./task-graph.ts";
 import { checkInputTypes } from "./workflow-input.ts";
 
-/** Tasks of one definition at most. */
-const maxTasks = 20_000;
-
-interface Field {
-  readonly pointer: string;
-  readonly detail: string;
-}
-
-export type FindAgent = (name: string) => AgentCard | undefined;
+export type { FindAgent, FindWorkflow } from "./check-tasks.ts";
 
 /**
  * Finds every mistake before the first task runs.
@@ -32,14 +32,17 @@ export function checkDefinition(
   definition: WorkflowDefinition,
   input: Readonly<Record<string, Json>>,
   findAgent: FindAgent,
+  findWorkflow: FindWorkflow = () => undefined,
 ): void {
-  const fields: Field[] = [
+  const graph = taskGraph(definition);
+  const fields: Field[] = distinct([
     ...checkInput(definition, input),
     ...checkInputTypes(definition, input, findAgent),
     ...checkChart(definition),
-    ...checkTasks(definition, findAgent),
-    ...checkCycles(definition),
-  ];
+    ...checkTasks(graph, findAgent, findWorkflow),
+    ...checkHandoffs(graph, input, findAgent),
+    ...checkBudget(definition),
+  ]);
   if (fields.length > 0) {
     const count = fields.length === 1 ? "1 mistake" : `${fields.length} mistakes`;
     const isInput = fields.every(({ pointer }) => pointer.startsWith("/input"));
@@ -49,6 +52,27 @@ export function checkDefinition(
       fields,
     );
   }
+}
+
+function distinct(fields: readonly Field[]): Field[] {
+  return [...new Map(fields.map((one) => [`${one.pointer} ${one.detail}`, one])).values()];
+}
+
+/** What a definition leaves to its agents: an action that can be undone is undone by a rollback, unless its task says not. */
+export function completeDefinition(
+  definition: WorkflowDefinition,
+  findAgent: FindAgent,
+): WorkflowDefinition {
+  const stages = Object.entries(definition.stages).map(([name, stage]) => {
+    const tasks = Object.entries(stage.tasks).map(([key, task]) => {
+      if (task.do === undefined || task.compensate !== undefined) return [key, task];
+      const { found } = findAction(task.do, findAgent);
+      const can = found !== undefined && compensates(found);
+      return [key, can ? { ...task, compensate: true } : task];
+    });
+    return [name, { ...stage, tasks: Object.fromEntries(tasks) }];
+  });
+  return { ...definition, stages: Object.fromEntries(stages) };
 }
 
 function checkInput(
@@ -73,130 +97,26 @@ function checkInput(
   return [...missing, ...unknown, ...unstorable];
 }
 
-function allTasks(definition: WorkflowDefinition) {
-  return Object.entries(definition.stages).flatMap(([stageName, { tasks }]) =>
-    Object.entries(tasks).map(([key, value]) => ({
-      key,
-      stage: stageName,
-      task: value,
-      pointer: `/workflow/stages/${stageName}/tasks/${key}`,
-    })),
-  );
-}
-
-function checkTasks(definition: WorkflowDefinition, findAgent: FindAgent): Field[] {
-  const fields: Field[] = [];
-  const all = allTasks(definition);
-  const keys = new Set(all.map(({ key }) => key));
-  if (all.length === 0 || all.length > maxTasks) {
-    fields.push({
-      pointer: "/workflow/stages",
-      detail: `has ${all.length} tasks; 1 to ${maxTasks} are possible`,
-    });
-  }
-  if (keys.size !== all.length) {
-    fields.push({ pointer: "/workflow/stages", detail: "has the same task key in two stages" });
-  }
-  for (const { task: value, pointer } of all) {
-    const { agent: agentName, action } = actionOf(value);
-    const agent = findAgent(agentName);
-    if (value.do === undefined) {
-      // A child run, a signal, a person, or time.
-    } else if (agent === undefined) {
-      fields.push({ pointer: `${pointer}/do`, detail: `names no agent: "${agentName}"` });
-    } else if (!Object.hasOwn(agent.capabilities, action)) {
-      const actions = Object.keys(agent.capabilities).join(", ");
-      fields.push({
-        pointer: `${pointer}/do`,
-        detail: `${agentName} has no action "${action}"; it has ${actions}`,
-      });
+function checkBudget({ budget = {}, onBudget }: WorkflowDefinition): Field[] {
+  const fields: Field[] = Object.entries(budget).flatMap(([unit, { hard, soft }]) => {
+    const pointer = `/workflow/budget/${unit}`;
+    const details: string[] = [];
+    if (!/^[a-z][A-Za-z0-9_]*$/.test(unit)) {
+      details.push("is no unit: it must be wallMs, tasks, or a word that agents spend, as tokens");
     }
-    for (const { kind, name } of refsOf(value.with ?? {})) {
-      if (kind === "param" && !definition.params.includes(name)) {
-        const detail = `reads no input of the workflow: "${name}"`;
-        fields.push({ pointer: `${pointer}/with`, detail });
-      }
+    if (hard === undefined && soft === undefined) details.push("has no limit: say soft or hard");
+    if (hard !== undefined && soft !== undefined && soft >= hard) {
+      details.push(`warns at ${soft}, which must be below its hard limit ${hard}`);
     }
-  }
-  return [...fields, ...checkOrder(definition)];
-}
-
-/** What a task waits for, and whose output it reads, must be able to end before it begins. */
-function checkOrder(definition: WorkflowDefinition): Field[] {
-  const all = allTasks(definition);
-  const byKey = new Map(all.map((entry) => [entry.key, entry]));
-  const precedes = stageOrder(definition);
-  const fields: Field[] = [];
-  for (const { stage, task: value, pointer } of all) {
-    for (const dependency of value.after ?? []) {
-      const other = byKey.get(dependency);
-      if (other === undefined) {
-        fields.push({ pointer: `${pointer}/after`, detail: `names no task: "${dependency}"` });
-      } else if (other.stage !== stage && !precedes(other.stage, stage)) {
-        const detail = `waits for "${dependency}", whose stage "${other.stage}" does not come before`;
-        fields.push({ pointer: `${pointer}/after`, detail });
-      }
+    const isCounted = unit === "wallMs" || unit === "tasks";
+    if (isCounted && [hard, soft].some((one) => one !== undefined && !Number.isInteger(one))) {
+      details.push("must be whole numbers");
     }
-    let before: ReadonlySet<string> | undefined;
-    for (const { kind, name } of refsOf(value.with ?? {})) {
-      if (kind !== "output") continue;
-      const other = byKey.get(name);
-      if (other === undefined) {
-        fields.push({
-          pointer: `${pointer}/with`,
-          detail: `reads the output of no task: "${name}"`,
-        });
-      } else if (!value.after?.includes(name) && !precedes(other.stage, stage)) {
-        before ??= tasksBefore(value.after ?? [], byKey);
-        if (before.has(name)) continue;
-        const detail = `reads the output of "${name}" without waiting for it`;
-        fields.push({ pointer: `${pointer}/with`, detail });
-      }
-    }
+    return details.map((detail) => ({ pointer, detail }));
+  });
+  if (onBudget !== undefined && Object.values(budget).every(({ hard }) => hard === undefined)) {
+    const detail = "has no effect: no unit of the budget has a hard limit";
+    fields.push({ pointer: "/workflow/onBudget", detail });
   }
   return fields;
-}
-
-/** The tasks that a task waits for, at any distance. */
-function tasksBefore(
-  after: readonly string[],
-  byKey: ReadonlyMap<string, { readonly task: TaskDefinition }>,
-): ReadonlySet<string> {
-  const before = new Set(after);
-  for (const key of before) for (const next of byKey.get(key)?.task.after ?? []) before.add(next);
-  return before;
-}
-
-/** Kahn: what is left when nothing more can be taken away stands on a cycle, or waits for one. */
-function checkCycles(definition: WorkflowDefinition): Field[] {
-  const all = allTasks(definition);
-  const keys = new Set(all.map(({ key }) => key));
-  const open = new Map(
-    all.map(({ key, task: value }) => [key, new Set(value.after?.filter((one) => keys.has(one)))]),
-  );
-  const dependents = new Map<string, string[]>();
-  for (const [key, after] of open) {
-    for (const dependency of after) {
-      dependents.set(dependency, [...(dependents.get(dependency) ?? []), key]);
-    }
-  }
-  const free = [...open].filter(([, after]) => after.size === 0).map(([key]) => key);
-  for (let key = free.pop(); key !== undefined; key = free.pop()) {
-    open.delete(key);
-    for (const dependent of dependents.get(key) ?? []) {
-      const after = open.get(dependent);
-      after?.delete(key);
-      if (after?.size === 0) free.push(dependent);
-    }
-  }
-  const stuck = [...open].filter(([, after]) =>
-    [...after].some((dependency) => open.has(dependency)),
-  );
-  if (stuck.length === 0) return [];
-  return [
-    {
-      pointer: "/workflow/stages",
-      detail: `has a cycle among ${stuck.map(([key]) => key).join(", ")}`,
-    },
-  ];
 }

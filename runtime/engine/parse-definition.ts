@@ -106,13 +106,30 @@ const task = z.strictObject({
   concurrencyLimit: z.int().min(1).max(100_000).optional(),
 });
 const mode = z.enum(["parallel", "sequential", "pipeline"]);
-const stage = z.strictObject({
-  title: title.optional(),
+const graph = {
   mode: mode.optional(),
   tasks: z.record(name, task),
   items: items.optional(),
   buffer: z.int().min(1).max(10_000).optional(),
-});
+};
+
+interface Graph {
+  readonly mode?: "parallel" | "sequential" | "pipeline" | undefined;
+  readonly items?: unknown;
+}
+
+function itemsFit({ mode: said, items: given }: Graph): boolean {
+  return said === undefined || (said === "pipeline") === (given !== undefined);
+}
+
+const itemsProblem = {
+  path: ["items"],
+  error: ({ input }: { readonly input?: unknown }) =>
+    (input as Graph).mode === "pipeline"
+      ? "is required by a pipeline"
+      : 'is for the mode "pipeline" only',
+};
+const stage = z.strictObject({ title: title.optional(), ...graph }).refine(itemsFit, itemsProblem);
 
 const target = z.string().min(1).max(1_000);
 const guard = z.strictObject({ type: z.literal("when"), params: z.record(z.string(), value) });
@@ -188,15 +205,15 @@ const stages = z
   .refine((all) => Object.keys(all).length <= maxStages, `has more than ${maxStages} stages`);
 const forms = {
   /** One graph of tasks. */
-  tasks: z.strictObject({
-    ...run,
-    mode: mode.optional(),
-    tasks: z.record(name, task),
-    items: items.optional(),
-    buffer: z.int().min(1).max(10_000).optional(),
-  }),
+  tasks: z.strictObject({ ...run, ...graph }).refine(itemsFit, itemsProblem),
   /** A chain of them. */
-  stages: z.strictObject({ ...run, stages }),
+  stages: z.strictObject({
+    ...run,
+    stages: stages.refine(
+      (all) => !("completed" in all || "failed" in all),
+      'cannot have a stage called "completed" or "failed": these are the ends of the chain',
+    ),
+  }),
   /** An XState config, whose own shape is checked once it is a statechart. */
   machine: z.strictObject({
     ...run,

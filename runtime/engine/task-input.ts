@@ -15,6 +15,8 @@ export interface Place {
   readonly iteration: number;
   readonly index: number | null;
   readonly item: Json;
+  /** Of the run's statechart. */
+  readonly context?: Json;
 }
 
 /** Tasks whose outputs `template` reads, with those that may stand in for them. */
@@ -71,6 +73,7 @@ export function resolveInput(
     input,
     output: (name) => outputOf(name, rows, plan, task, place),
     ...(place.index === null ? {} : { item: place.item, index: place.index }),
+    ...(place.context === undefined ? {} : { context: place.context }),
   });
 }
 

@@ -331,6 +331,7 @@ export function createTaskRunner(options: TaskRunnerOptions): TaskRunner {
       iteration: task.iteration,
       index: task.index,
       item: task.item,
+      context: run.state.chart?.context ?? null,
     };
     const row = key.attempt === 1 ? known : ((await readAgain(key, signal)) ?? known);
     await runAttempt(key, row, signal, run);

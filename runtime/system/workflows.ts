@@ -53,9 +53,22 @@ export interface WorkflowView {
 }
 
 export interface TaskView {
+  /** `render`; in a later round of its stage `render#2`, and of one item `render[3]`. */
   readonly key: string;
+  /** What it waits for: an agent, a child run, a signal, a person, or time. */
+  readonly kind: "action" | "workflow" | "signal" | "approval" | "sleep";
+  /** Of one item of a list: key of the task that stands for the whole list. */
+  readonly of?: string;
+  /** Of a task with a list that has begun: its items. */
+  readonly items?: {
+    readonly total: number;
+    readonly done: number;
+    readonly running: number;
+    readonly failed: number;
+  };
   readonly title: string;
   readonly stage: string;
+  /** Empty unless the kind is `action`. */
   readonly agent: string;
   readonly action: string;
   readonly after: readonly string[];

@@ -141,7 +141,11 @@ describe("checkDefinition()", () => {
       dag({ a: { ...add, with: { x: { $output: "a" } } } }),
       `${main}/a/with reads the output of "a" without waiting for it`,
     ],
-    ["itself", dag({ a: { ...add, after: ["a"] } }), "/workflow/stages has a cycle among a"],
+    [
+      "itself",
+      dag({ a: { ...add, after: ["a"] } }),
+      "/workflow/stages/main/tasks/a waits for itself: a → a",
+    ],
     [
       "cycle",
       dag({
@@ -150,7 +154,7 @@ describe("checkDefinition()", () => {
         c: { ...add, after: ["b"] },
         d: add,
       }),
-      "/workflow/stages has a cycle among a, b, c",
+      "/workflow/stages/main/tasks/a waits for itself: a → c → b → a",
     ],
     ["no tasks", dag({}), "/workflow/stages has 0 tasks; 1 to 20000 are possible"],
     [
