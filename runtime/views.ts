@@ -165,7 +165,7 @@ export function viewOfTask(
   };
 }
 
-/** The view of a task for the live stream, or undefined when the definition has no such task. */
+/** The view of a task for the live stream, or undefined for an item of a list, and when the definition has no such task. */
 export function liveTask(
   run: OwnedRun,
   key: string,
@@ -173,7 +173,9 @@ export function liveTask(
   progress: Progress | undefined,
 ): TaskView | undefined {
   const state = run.state.tasks.get(key);
-  const plan = instanceOf(key).plan;
+  const { index, plan } = instanceOf(key);
+  // Items are counted by the task that stands for them.
+  if (index !== null) return undefined;
   const placed = tasksOf(run.definition).find((task) => task.key === plan);
   if (state === undefined || placed === undefined) return undefined;
   const isSmall = output !== undefined && JSON.stringify(output).length <= liveOutputBytes;

@@ -31,7 +31,7 @@ import {
   type WorkflowsPort,
   type WorkflowView,
 } from "./system.ts";
-import { graphOf, journalEntry, tasksOf, viewOfRow, viewsOfTasks } from "./views.ts";
+import { graphOf, journalEntry, viewOfRow, viewsOfTasks } from "./views.ts";
 import type { WorkflowHost } from "./workflow-host.ts";
 
 /** How long a command may wait to be applied by the run's owner before it is answered with 503. */

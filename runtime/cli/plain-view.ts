@@ -16,7 +16,8 @@ export function taskLineOf(before: TaskView | undefined, after: TaskView): strin
   if (before?.status === after.status && before.attempt === after.attempt) return undefined;
   const what = verbs[after.status];
   if (what === undefined) return undefined;
-  const head = `${what.padEnd(9)} ${after.key} (${after.agent}.${after.action})`;
+  const does = after.kind === "action" ? `${after.agent}.${after.action}` : after.kind;
+  const head = `${what.padEnd(9)} ${after.key} (${does})`;
   return printable([head, ...detailsOf(after)].join(" · "));
 }
 

@@ -140,7 +140,7 @@ export async function showWorkflow(api: ApiClient, id: string, out: VerbOutput):
   out.line("");
   const rows = tasks.map((task) => [
     task.key,
-    `${task.agent}.${task.action}`,
+    task.kind === "action" ? `${task.agent}.${task.action}` : task.kind,
     task.status,
     String(task.attempt),
     tookOf(task),

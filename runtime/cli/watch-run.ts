@@ -203,7 +203,7 @@ async function readOnce(system: System, id: string): Promise<RunState> {
   return {
     workflow,
     stages: graph.stages,
-    tasks: new Map(tasks.map((task) => [task.key, task])),
+    tasks: new Map(tasks.filter((task) => task.of === undefined).map((task) => [task.key, task])),
     agents: new Map(system.agents.list().map((agent) => [agent.name, isHealthy(agent)])),
   };
 }

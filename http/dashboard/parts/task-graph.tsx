@@ -140,12 +140,12 @@ function TaskNode(props: { task: TaskView; style: CSSProperties }): JSX.Element 
       class={`node s-${task.status}`}
       style={props.style}
       aria-pressed={isSelected}
-      aria-label={`${task.title}, ${task.agent}, ${text}`}
+      aria-label={`${task.title}, ${task.agent || task.kind}, ${text}`}
       data-task={task.key}
       onClick={() => go({ task: isSelected ? undefined : task.key })}
     >
       <span class="node-title">{task.title}</span>
-      <span class="node-agent">{task.agent}</span>
+      <span class="node-agent">{task.agent || task.kind}</span>
       <span class="node-state">
         <StatusIcon status={task.status} fraction={fraction} />
         {text}

@@ -35,7 +35,7 @@ export function TaskList(props: { run: Run }): JSX.Element {
                   >
                     <StatusIcon status={task.status} fraction={taskFraction(task)} />
                     <span class="task-title">{task.title}</span>
-                    <span class="task-agent">{task.agent}</span>
+                    <span class="task-agent">{task.agent || task.kind}</span>
                     <span class="task-state">{taskStateText(task, nowMs.value)}</span>
                   </a>
                 </li>

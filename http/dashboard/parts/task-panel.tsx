@@ -83,14 +83,28 @@ function Advance(props: { task: TaskView }): JSX.Element | null {
   );
 }
 
+const waitedFor: Readonly<Record<TaskView["kind"], string | undefined>> = {
+  action: undefined,
+  workflow: "a child run",
+  signal: "a signal",
+  approval: "an approval",
+  sleep: "time",
+};
+
+function itemsText({ items }: TaskView): string | undefined {
+  return items === undefined ? undefined : `${items.done} of ${items.total} done`;
+}
+
 function Facts(props: { task: TaskView }): JSX.Element {
   const { task } = props;
   const lasted = durationBetween(task.startedAt, task.finishedAt, nowMs.value);
   const waited =
     task.startedAt === null ? undefined : durationBetween(task.readyAt, task.startedAt, 0);
   const rows: readonly (readonly [string, string | undefined])[] = [
-    ["Agent", task.agent],
-    ["Action", task.action],
+    ["Agent", task.agent || undefined],
+    ["Action", task.action || undefined],
+    ["Waits for", waitedFor[task.kind]],
+    ["Items", itemsText(task)],
     ["Attempt", task.attempt === 0 ? undefined : String(task.attempt)],
     ["Started", task.startedAt === null ? undefined : formatDateTime(task.startedAt)],
     ["Finished", task.finishedAt === null ? undefined : formatDateTime(task.finishedAt)],

@@ -57,6 +57,7 @@ export function workflowOf(id: string): WorkflowView {
 export function taskOf(key: string): TaskView {
   return {
     key,
+    kind: "action",
     title: key,
     stage: "week1",
     agent: "A",

@@ -12,6 +12,7 @@ export const START = "2026-01-02T03:04:00.000Z";
 export function createTask(key: string, overrides: Partial<TaskView> = {}): TaskView {
   return {
     key,
+    kind: "action",
     title: key,
     stage: "week1",
     agent: "DATABASE",
