@@ -5,7 +5,7 @@
  * @module
  */
 
-import { defineStatechart, output, type StageDefinition } from "../define-workflow.ts";
+import { defineStatechart, item, output, type StageDefinition } from "../define-workflow.ts";
 
 const handoff: StageDefinition = {
   title: "Sequential handoff: each agent takes over what the one before made",
@@ -130,15 +130,6 @@ const pipeline: StageDefinition = {
   },
 };
 
-function worker(number: number): StageDefinition["tasks"][string] {
-  return {
-    do: "DEBUGGER.inspect_tables",
-    title: `Worker ${number} counts and measures its share of the tables`,
-    after: ["divide_tables"],
-    with: { tables: output("divide_tables", `shares.worker${number}`) },
-  };
-}
-
 const workers: StageDefinition = {
   title: "Director and workers: one divides the work, three do it, one collects",
   tasks: {
@@ -147,20 +138,18 @@ const workers: StageDefinition = {
       title: "DIRECTOR divides the system's own tables among three workers",
       with: { schema: "spectra", workers: 3 },
     },
-    worker_1: worker(1),
-    worker_2: worker(2),
-    worker_3: worker(3),
+    inspect_tables: {
+      do: "DEBUGGER.inspect_tables",
+      title: "A worker for each part counts and measures its tables",
+      after: ["divide_tables"],
+      forEach: output("divide_tables", "parts"),
+      with: { tables: item("tables") },
+    },
     collect_tables: {
       do: "PROJECTORCHESTRATOR.collect_findings",
-      title: "PROJECTORCHESTRATOR adds up what the workers found",
-      after: ["worker_1", "worker_2", "worker_3"],
-      with: {
-        reports: {
-          worker1: output("worker_1"),
-          worker2: output("worker_2"),
-          worker3: output("worker_3"),
-        },
-      },
+      title: "PROJECTORCHESTRATOR adds up what the workers found, in their order",
+      after: ["inspect_tables"],
+      with: { reports: output("inspect_tables") },
     },
   },
 };

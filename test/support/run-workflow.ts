@@ -76,10 +76,19 @@ export async function runStage(
     if (ready === undefined) throw new Error("Cannot run the stage: its tasks wait in a circle");
     const [key, task] = ready;
     const [agent = "", action = ""] = (task.do ?? "").split(".");
-    const input = resolve(task.with ?? {}, { input: params, output: (name) => outputs.get(name) });
+    const scope = { input: params, output: (name: string) => outputs.get(name) };
     const idempotencyKey = `${overrides.workflowId ?? "wf-test"}/${key}`;
     const of = { ...overrides, taskKey: key, idempotencyKey };
-    outputs.set(key, await system.call(agent, action, input, of));
+    const call = (more: { readonly item?: Json; readonly index?: number }) =>
+      system.call(agent, action, resolve(task.with ?? {}, { ...scope, ...more }), of);
+    if (task.forEach === undefined) outputs.set(key, await call({}));
+    else {
+      const results: Json[] = [];
+      for (const [index, item] of (resolve(task.forEach, scope) as readonly Json[]).entries()) {
+        results.push(await call({ item, index }));
+      }
+      outputs.set(key, results);
+    }
     open.delete(key);
   }
 }

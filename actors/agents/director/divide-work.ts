@@ -18,6 +18,8 @@ export const divideWork = capability({
     tables: z.number(),
     /** `schema.table` names by `worker1`, `worker2`, … */
     shares: z.record(z.string(), z.array(z.string())),
+    /** The same as a list, for a task per worker. */
+    parts: z.array(z.object({ worker: z.string(), tables: z.array(z.string()) })),
   }),
   async run(ctx, { schema, workers }) {
     const tables = await ctx.sql<{ name: string; sizeBytes: number }[]>`
@@ -44,6 +46,7 @@ export const divideWork = capability({
     return {
       tables: tables.length,
       shares: Object.fromEntries(shares.map((share) => [share.worker, share.tables])),
+      parts: shares.map((share) => ({ worker: share.worker, tables: share.tables })),
     };
   },
 });

@@ -8,10 +8,13 @@ import { z } from "zod";
 import { capability } from "../../define-agent.ts";
 import { tableFactsSchema } from "../debugger/inspect-tables.ts";
 
+const report = z.object({ tables: z.array(tableFactsSchema) });
+
 export const collectFindings = capability({
   description: "Adds up what the workers found and names the largest tables",
   input: z.object({
-    reports: z.record(z.string(), z.object({ tables: z.array(tableFactsSchema) })),
+    /** By worker, or in their order. */
+    reports: z.union([z.array(report), z.record(z.string(), report)]),
   }),
   output: z.object({
     workers: z.number(),
