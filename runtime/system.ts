@@ -45,13 +45,11 @@ export type {
 export type { LimitsPort, LimitsView, SlotView } from "./system/limits.ts";
 export type { LiveBody, LiveEvent, LivePort, SystemMetrics } from "./system/live.ts";
 export type {
-  FinishView,
   GivenTask,
   PlansPort,
   PlanView,
   SimulateWorkflow,
   SimulationView,
-  TaskPlanView,
 } from "./system/plans.ts";
 export { type Actor, type Page, RequestError } from "./system/requests.ts";
 export type {
@@ -61,7 +59,6 @@ export type {
   ScheduleView,
 } from "./system/schedules.ts";
 export type {
-  CauseView,
   JournalEntry,
   KnownWorkflow,
   StartWorkflow,

@@ -91,7 +91,14 @@ function ofTask(
       const { code = "PARKED", message = "it is parked" } = task.error ?? {};
       return [{ kind: "operator", code, sentence: `waits for an operator's decision: ${message}` }];
     }
-    default:
+    case "ready":
+    case "dispatched":
+    case "compensating":
+    case "compensated":
+    case "succeeded":
+    case "failed":
+    case "cancelled":
+    case "skipped":
       return [];
   }
 }

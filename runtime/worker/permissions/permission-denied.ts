@@ -71,17 +71,11 @@ function denialOf(thrown: unknown): Denial | undefined {
 }
 
 function readDenial(error: NodeJS.ErrnoException): Denial | undefined {
-  switch (error.code) {
-    case "ERR_ACCESS_DENIED":
-      return ofNode(error);
-    case "ERR_DLOPEN_DISABLED":
-      return { permission: "ffi" };
-    case "NOT_CAPABLE":
-      return ofDeno(error.message);
-    default:
-      // Deno's own has no code.
-      return error.name === "NotCapable" ? ofDeno(error.message) : undefined;
-  }
+  if (error.code === "ERR_ACCESS_DENIED") return ofNode(error);
+  if (error.code === "ERR_DLOPEN_DISABLED") return { permission: "ffi" };
+  // Deno's own has no code.
+  const isDeno = error.code === "NOT_CAPABLE" || error.name === "NotCapable";
+  return isDeno ? ofDeno(error.message) : undefined;
 }
 
 interface NodeDenial {
