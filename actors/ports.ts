@@ -150,8 +150,14 @@ export interface AgentCall {
   readonly undo?: boolean;
 }
 
+/** Why an attempt is aborted, as the reason of its signal, when it is to be given another grace. */
+export interface StopOrder {
+  readonly why: "stale";
+  readonly graceMs: number;
+}
+
 export interface AgentCallHooks {
-  /** Abort asks the action to stop; after `graceMs` its thread is terminated. */
+  /** Abort asks the action to stop; after `graceMs`, or that of a `StopOrder`, its thread is terminated. */
   readonly signal: AbortSignal;
   readonly graceMs: number;
   onHeartbeat(progress: Progress | undefined): void;

@@ -28,6 +28,8 @@ export interface SqlOptions {
   readonly statementTimeoutMs?: number;
   /** An unused connection is closed after this. Default: never. */
   readonly idleTimeoutMs?: number;
+  /** Hears what arrives on channels that a connection of this client listens on. */
+  readonly onNotify?: (channel: string, payload: string) => void;
 }
 
 /** How long after a connection's death its transaction may take to notice. */
@@ -39,6 +41,8 @@ export function openSql(target: DatabaseTarget, options: SqlOptions): Sql {
     max: options.max,
     connect_timeout: 5,
     onnotice: () => undefined,
+    // Known to postgres.js, not to its types: notices of any of its connections.
+    ...(options.onNotify === undefined ? {} : { onnotify: options.onNotify }),
     ...(options.idleTimeoutMs === undefined ? {} : { idle_timeout: options.idleTimeoutMs / 1_000 }),
     connection: {
       application_name: options.name,

@@ -210,7 +210,9 @@ async function claim(db: Database, incarnation: string, limit: number): Promise<
     update spectra.workflows set owner = ${incarnation}, epoch = epoch + 1
     where id in (
       select w.id from spectra.workflows w
-      where w.status in ('pending', 'running', 'paused')
+      where (w.status in ('pending', 'running', 'paused')
+          -- A command to a run that has ended outlives its owner, too.
+          or w.id in (select m.workflow_id from spectra.mailbox m where m.event ? 'command'))
         and w.owner is distinct from ${incarnation}
         and (w.owner is null or not exists (
           select 1 from spectra.nodes n where n.incarnation = w.owner and n.expires_at > now()))
@@ -314,9 +316,12 @@ export async function loadRuns(
 }
 
 /** The parts of a run's state that have no column of their own. */
-type RunExtras = Pick<RunFields, "chart" | "signals" | "spent" | "raised" | "rollback" | "pause">;
+export type RunExtras = Pick<
+  RunFields,
+  "chart" | "signals" | "spent" | "raised" | "rollback" | "pause"
+>;
 
-const noExtras: RunExtras = {
+export const noExtras: RunExtras = {
   chart: null,
   signals: [],
   spent: {},

@@ -6,6 +6,7 @@
 
 import { eq, sql } from "drizzle-orm";
 import type { ErrorRecord, Json } from "../machines/error-code.ts";
+import type { CommandAnswer } from "../machines/run/command.ts";
 import type { TaskChange } from "../machines/run/draft.ts";
 import type { JournalDraft, RunFields, RunTimer, TaskState } from "../machines/run/state.ts";
 import type { Database } from "./database.ts";
@@ -55,6 +56,8 @@ export interface CommittedRun {
   /** Agent and action by key of the definition's task, for new rows. */
   readonly actions: ReadonlyMap<string, { readonly agent: string; readonly action: string }>;
   /** What its dispatches take of the pools of all nodes. */
+  /** What it answers to commands. */
+  readonly answers?: ReadonlyMap<string, CommandAnswer>;
   readonly claims?: { readonly slots: readonly SlotClaim[]; readonly rates: readonly RateClaim[] };
 }
 
@@ -227,6 +230,14 @@ async function commit(
         select w, seq, type, to_timestamp("atMs" / 1000), actor, payload, patch
         from jsonb_to_recordset(${toJsonb(entries)}::jsonb) as x(w text, seq bigint, type text,
           "atMs" float8, actor text, payload jsonb, patch jsonb)`);
+    }
+    const answers = runs.flatMap(({ run, answers: given }) =>
+      [...(given ?? [])].map(([key, answer]) => ({ w: run.id, key, answer })),
+    );
+    if (answers.length > 0) {
+      await tx.execute(sql`update spectra.commands c set answer = x.answer
+        from jsonb_to_recordset(${toJsonb(answers)}::jsonb) as x(w text, key text, answer jsonb)
+        where c.workflow_id = x.w and c.key = x.key`);
     }
     await consume(tx, consumed);
     // After the fired ones are gone: a turn may set a timer of the same name again.

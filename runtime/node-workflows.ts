@@ -7,7 +7,7 @@
 import type { AgentCard } from "../actors/define-agent.ts";
 import type { WorkflowDefinition } from "../actors/define-workflow.ts";
 import type { Clock, Incident, IncidentLog, Log } from "../actors/ports.ts";
-import type { Database } from "../db/database.ts";
+import type { Database, OpenDatabase } from "../db/database.ts";
 import { createDurationRepo } from "../db/duration-repo.ts";
 import { createViewRepo, type ViewRepo } from "../db/view-repo.ts";
 import type { FlowLimits } from "../machines/flow-options.ts";
@@ -33,6 +33,7 @@ const progressMs = 250;
 
 export interface NodeWorkflowsOptions {
   readonly db: Database;
+  readonly notices: OpenDatabase["notices"];
   readonly nodeId: string;
   readonly queue: QueueBackend;
   readonly crash: CrashSwitch;
@@ -107,6 +108,7 @@ export async function startNodeWorkflows(options: NodeWorkflowsOptions): Promise
 
   const host: WorkflowHost = await openWorkflowHost({
     db: options.db,
+    notices: options.notices,
     nodeId: options.nodeId,
     queue: options.queue,
     crash: options.crash,
@@ -184,12 +186,13 @@ export async function startNodeWorkflows(options: NodeWorkflowsOptions): Promise
     defaultInput: options.defaultInput,
     findAgent: (name) => definitions.get(name),
     runs: host.runs,
-    turns: host.turns,
     views,
     engine: host.engine,
     runner: host.runner,
     slots: host.slots,
     runQueue: host.runQueue,
+    approvals: host.approvals,
+    commands: host.commands,
     agentTrouble,
     expectedStart: (id, key) => plans.expectedStart(id, key),
   });

@@ -42,6 +42,18 @@ export type {
   RunDiffView,
   SnapshotView,
 } from "./system/history.ts";
+export type {
+  ApprovalView,
+  BulkFilter,
+  BulkView,
+  CommandAnswer,
+  CommandedRun,
+  ControlPort,
+  Operator,
+  Order,
+  RunStateView,
+  UpdateView,
+} from "./system/control.ts";
 export type { LimitsPort, LimitsView, SlotView } from "./system/limits.ts";
 export type { LiveBody, LiveEvent, LivePort, SystemMetrics } from "./system/live.ts";
 export type {

@@ -6,9 +6,10 @@
 
 import { randomUUID } from "node:crypto";
 import type { AgentCall, AgentCallHooks, AgentOutcome, Log } from "../actors/ports.ts";
-import { createApprovalRepo } from "../db/approval-repo.ts";
+import { type ApprovalRepo, createApprovalRepo } from "../db/approval-repo.ts";
 import { type AttemptRepo, createAttemptRepo } from "../db/attempt-repo.ts";
-import type { Database } from "../db/database.ts";
+import { type CommandRepo, createCommandRepo } from "../db/command-repo.ts";
+import type { Database, OpenDatabase } from "../db/database.ts";
 import { createStubRepo } from "../db/history-repo.ts";
 import { createNodeRepo } from "../db/node-repo.ts";
 import { createRunQueueRepo } from "../db/run-queue-repo.ts";
@@ -16,6 +17,7 @@ import { createRunRepo, type RunRepo } from "../db/run-repo.ts";
 import { rootMessage } from "../db/server-error.ts";
 import { createSlotRepo, type SlotRepo } from "../db/slot-repo.ts";
 import { createTurnRepo, type TurnRepo } from "../db/turn-repo.ts";
+import { openWakeChannel } from "../db/wake-channel.ts";
 import type { Json } from "../machines/error-code.ts";
 import { type CrashSwitch, mailEffect, noCrash, turnEffect } from "./engine/crash-points.ts";
 import { createDispatcher } from "./engine/dispatcher.ts";
@@ -33,6 +35,7 @@ const placementGroup = "main";
 
 export interface WorkflowHostOptions {
   readonly db: Database;
+  readonly notices: OpenDatabase["notices"];
   /** Stable name of this node, kept in its data folder. */
   readonly nodeId: string;
   readonly queue: QueueBackend;
@@ -60,6 +63,8 @@ export interface WorkflowHost {
   readonly attempts: AttemptRepo;
   readonly slots: SlotRepo;
   readonly runQueue: RunQueue;
+  readonly approvals: ApprovalRepo;
+  readonly commands: CommandRepo;
   /** Begins to take turns; what it reports on (`onTurn`) must be ready. */
   start(): Promise<void>;
   /** Aborts what is in hand, reports it as lost, and gives the lease back. */
@@ -70,9 +75,16 @@ export async function openWorkflowHost(options: WorkflowHostOptions): Promise<Wo
   const { db, log } = options;
   const incarnation = `${options.nodeId}#${randomUUID().slice(0, 8)}`;
   const crash = options.crash ?? noCrash;
-  const { approvals, attempts, nodes, runs, runQueueRepo, slots, turns } = openRepos(db, crash);
+  const { approvals, attempts, commands, nodes, runs, runQueueRepo, slots, turns } = openRepos(
+    db,
+    crash,
+  );
   await nodes.register(incarnation, options.nodeId);
   const clusterId = await nodes.clusterId();
+  const channel = openWakeChannel(db, options.notices, incarnation, {
+    mail: () => engine.wake(),
+    stop: (stop) => runner.abort(stop),
+  });
   const runner = createTaskRunner({
     incarnation,
     attempts,
@@ -109,7 +121,16 @@ export async function openWorkflowHost(options: WorkflowHostOptions): Promise<Wo
     random: options.random,
     dispatch: (dispatches) => dispatcher.dispatch(dispatches),
     perform: errands.perform,
-    abort: runner.abort,
+    abort: ({ node, workflowId, taskKey, attempt, graceMs }) => {
+      const stop = { workflowId, taskKey, attempt, ...(graceMs === undefined ? {} : { graceMs }) };
+      runner.abort(stop);
+      if (node === null || node === incarnation) return;
+      channel.stopElsewhere(node, stop).catch((error: unknown) => {
+        // That node compares its attempts with the truth in a second or two.
+        log.debug("cannot tell a node to stop an attempt", { node, error: rootMessage(error) });
+      });
+    },
+    listen: () => channel.listen(),
     runLocal: runner.runLocal,
     onFatal: options.onFatal,
     onTurn: (run, changed, journal) => {
@@ -150,6 +171,8 @@ export async function openWorkflowHost(options: WorkflowHostOptions): Promise<Wo
     attempts,
     slots,
     runQueue,
+    approvals,
+    commands,
     start: () => engine.start(),
     stop: async () => {
       await runner.stop();
@@ -158,6 +181,7 @@ export async function openWorkflowHost(options: WorkflowHostOptions): Promise<Wo
       await runQueue.stop();
       await queue.close();
       await engine.stop();
+      channel.close();
       await nodes.release(incarnation).catch((error: unknown) => {
         // The lease ends by itself in a few seconds.
         log.warn("cannot give the node's lease back", { error: rootMessage(error) });
@@ -172,7 +196,7 @@ function openRepos(db: Database, crash: CrashSwitch) {
   return {
     approvals: crash.around(createApprovalRepo(db), {
       open: "approval.open",
-      find: null,
+      read: null,
       waiting: null,
       complete: "approval.complete",
     }),
@@ -184,6 +208,14 @@ function openRepos(db: Database, crash: CrashSwitch) {
       times: null,
       checkpoint: "checkpoint.write",
       stale: null,
+    }),
+    commands: crash.around(createCommandRepo(breakable), {
+      post: "mail.command",
+      postBulk: "mail.command",
+      unpark: "run.adopt",
+      answer: null,
+      bulk: null,
+      runState: null,
     }),
     nodes: crash.around(createNodeRepo(db), {
       register: "node.register",

@@ -1,15 +1,16 @@
 /**
- * What people and programs do with workflow runs: start, look, pause, resume, cancel, retry, explain.
+ * What people and programs do with workflow runs: start, look, explain; commands are in `workflow-control`.
  *
  * @module
  */
 
 import { randomUUID } from "node:crypto";
 import type { WorkflowDefinition } from "../actors/define-workflow.ts";
+import type { ApprovalRepo } from "../db/approval-repo.ts";
+import type { CommandRepo } from "../db/command-repo.ts";
 import { RunNotStartedError } from "../db/run-queue-repo.ts";
 import type { NewRun, RunRepo } from "../db/run-repo.ts";
 import type { SlotRepo } from "../db/slot-repo.ts";
-import type { TurnRepo } from "../db/turn-repo.ts";
 import type { ViewRepo } from "../db/view-repo.ts";
 import type { Json } from "../machines/error-code.ts";
 import { isLeasedPool, isRatePool } from "../machines/pools.ts";
@@ -32,18 +33,17 @@ import {
   type WorkflowView,
 } from "./system.ts";
 import { graphOf, journalEntry, viewOfRow, viewsOfTasks } from "./views.ts";
+import { createWorkflowControl } from "./workflow-control.ts";
 import type { WorkflowHost } from "./workflow-host.ts";
 
-/** How long a command may wait to be applied by the run's owner before it is answered with 503. */
-const commandLimitMs = 10_000;
-const commandPollMs = 50;
 const defaultPageSize = 50;
 
 export interface WorkflowServiceOptions extends Omit<KnownWorkflowsOptions, "findAgent"> {
   readonly incarnation: string;
   readonly findAgent: FindAgent;
   readonly runs: RunRepo;
-  readonly turns: TurnRepo;
+  readonly commands: CommandRepo;
+  readonly approvals: ApprovalRepo;
   readonly views: ViewRepo;
   readonly engine: Engine;
   readonly runner: Pick<TaskRunner, "progress">;
@@ -73,7 +73,8 @@ export interface WorkflowService extends WorkflowsPort {
 }
 
 export function createWorkflowService(options: WorkflowServiceOptions): WorkflowService {
-  const { engine, runs, turns, views } = options;
+  const { engine, runs, views } = options;
+  const control = createWorkflowControl({ ...options, get });
 
   function definitionFor(workflow: StartWorkflow["workflow"]): WorkflowDefinition {
     if (typeof workflow !== "string") {
@@ -210,79 +211,17 @@ export function createWorkflowService(options: WorkflowServiceOptions): Workflow
     return row === undefined ? undefined : viewOfRow(row);
   }
 
-  /** Posts a command and resolves once the owner applied it; the post itself makes it durable. */
-  async function command(
-    id: string,
-    event: Readonly<Record<string, Json>>,
-    by: Actor,
-  ): Promise<WorkflowView> {
-    await required(id);
-    await runs.adopt(id, options.incarnation);
-    const commandId = randomUUID();
-    const dedupeKey = `command/${commandId}`;
-    const answered = new AbortController();
-    const applied = engine.applied(commandId, answered.signal);
-    const reason = by.reason ?? null;
-    await turns.post(id, { ...event, commandId, reason, by: by.actor }, dedupeKey);
-    engine.wake();
-    try {
-      await confirm(applied, dedupeKey);
-    } finally {
-      answered.abort();
-    }
-    return await required(id);
-  }
-
-  /** The owner may be another node: then its mailbox tells. */
-  async function confirm(applied: Promise<void>, dedupeKey: string): Promise<void> {
-    const deadline = performance.now() + commandLimitMs;
-    while (performance.now() < deadline) {
-      const pause = new Promise((resolve) => setTimeout(resolve, commandPollMs, "poll"));
-      if ((await Promise.race([applied, pause])) !== "poll") return;
-      if (!(await turns.isWaiting(dedupeKey))) return;
-    }
-    throw new RequestError(
-      "UNAVAILABLE",
-      "Cannot confirm the command yet: it is stored and will be applied by the run's owner",
-    );
-  }
-
-  async function control(
-    type: "run.pause" | "run.resume" | "run.cancel",
-    allowed: readonly WorkflowView["status"][],
-    id: string,
-    by: Actor,
-  ): Promise<WorkflowView> {
-    const { status } = await required(id);
-    if (!allowed.includes(status)) {
-      throw new RequestError(
-        "CONFLICT",
-        `Cannot ${type.slice(4)} workflow run "${id}": it is ${status}`,
-      );
-    }
-    return await command(id, { type }, by);
-  }
-
-  async function retry(id: string, by: Actor, taskKey?: string): Promise<WorkflowView> {
-    const { status } = await required(id);
-    if (status !== "failed" && status !== "cancelled") {
-      throw new RequestError("CONFLICT", `Cannot retry workflow run "${id}": it is ${status}`);
-    }
-    const rows = await views.tasks(id);
-    if (taskKey !== undefined && !rows.some(({ key }) => key === taskKey)) {
-      throw new RequestError(
-        "NOT_FOUND",
-        `Cannot retry task "${taskKey}": run "${id}" has no such task`,
-      );
-    }
-    return await command(id, { type: "run.retry", taskKey: taskKey ?? null }, by);
-  }
-
   async function definitionOf(id: string): Promise<WorkflowDefinition | undefined> {
     return (await views.definition(id)) as unknown as WorkflowDefinition | undefined;
   }
 
   return {
+    ...control,
+    pause: (id, by) => control.control(id, { type: "run.pause" }, by),
+    resume: (id, by) => control.control(id, { type: "run.resume" }, by),
+    cancel: (id, by) => control.control(id, { type: "run.cancel" }, by),
+    retry: (id, by, taskKey) =>
+      control.control(id, { type: "run.retry", taskKey: taskKey ?? null }, by),
     startChild,
     prepare,
     known: () => knownWorkflows(options),
@@ -318,10 +257,6 @@ export function createWorkflowService(options: WorkflowServiceOptions): Workflow
       const definition = await definitionOf(id);
       return definition === undefined ? undefined : graphOf(definition, await views.tasks(id));
     },
-    pause: (id, by) => control("run.pause", ["pending", "running"], id, by),
-    resume: (id, by) => control("run.resume", ["pending", "paused"], id, by),
-    cancel: (id, by) => control("run.cancel", ["pending", "running", "paused"], id, by),
-    retry,
     explain: (id, taskKey) =>
       explainTask(id, taskKey, {
         runs,

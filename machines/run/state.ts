@@ -166,7 +166,14 @@ export type RunEvent = Common &
     | { readonly type: "run.attributes"; readonly set: Readonly<Record<string, Json>> }
     | ({ readonly type: "run.pause"; readonly clocks?: "stop" | "run" } & Reason)
     | ({ readonly type: "run.resume" } & Reason)
-    | ({ readonly type: "run.cancel"; readonly rollback?: boolean } & Reason)
+    | ({
+        readonly type: "run.cancel";
+        readonly rollback?: boolean;
+        /** How long a running attempt may take to stop before its thread is ended. */
+        readonly graceMs?: number;
+      } & Reason)
+    /** An operator puts a parked run back to work. */
+    | ({ readonly type: "run.unpark" } & Reason)
     | ({ readonly type: "run.retry"; readonly taskKey: string | null } & Reason)
     | ({ readonly type: "run.priority"; readonly priority: number } & Reason)
     | ({ readonly type: "run.budget"; readonly limits: Readonly<Record<string, number>> } & Reason)
@@ -224,7 +231,15 @@ export type RunEffect =
       /** It runs on the owner's node, without the queue; the task says `running` already. */
       readonly local?: boolean;
     }
-  | { readonly type: "abort"; readonly taskKey: string; readonly attempt: number }
+  | {
+      readonly type: "abort";
+      readonly taskKey: string;
+      readonly attempt: number;
+      /** Until its thread is ended; absent: as its runner sees fit. */
+      readonly graceMs?: number;
+      /** Incarnation of the node that has the attempt in hand. */
+      readonly node: string | null;
+    }
   | {
       readonly type: "start-child";
       readonly taskKey: string;

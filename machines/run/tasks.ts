@@ -99,7 +99,7 @@ function skip(
 ): void {
   const { status, attempt } = draft.task(key);
   if (!draft.move(key, { type: "skip" }, { finishedAtMs: event.atMs })) return;
-  if (isInFlight(status)) stopAttempt(draft, key, status, attempt);
+  if (isInFlight(status)) stopAttempt(draft, key, status, attempt, event);
   clearTimers(draft, key);
   draft.record(event, "task.skipped", { task: key, ...why });
   satisfied(draft, key, event);
@@ -281,7 +281,7 @@ function closeStage(draft: Draft, task: TaskState, error: ErrorRecord, event: Ru
 export function cancelTask(draft: Draft, key: string, event: RunEvent): void {
   const { status, attempt, left, childId } = draft.task(key);
   if (!draft.move(key, { type: "cancel" }, { finishedAtMs: event.atMs })) return;
-  if (isInFlight(status)) stopAttempt(draft, key, status, attempt);
+  if (isInFlight(status)) stopAttempt(draft, key, status, attempt, event);
   clearTimers(draft, key);
   draft.record(event, "task.cancelled", { task: key });
   if (childId !== null) commandChild(draft, childId, "run.cancel", event);
@@ -298,11 +298,19 @@ function stopAttempt(
   key: string,
   status: TaskState["status"],
   attempt: number,
+  event: RunEvent,
 ): void {
   const task = draft.task(key);
   if (draft.planned(task).kind !== "action" || task.left !== null) return;
   draft.update(key, { stopping: status === "running", unknownOutcome: true });
-  draft.effect({ type: "abort", taskKey: key, attempt });
+  const graceMs = event.type === "run.cancel" ? event.graceMs : undefined;
+  draft.effect({
+    type: "abort",
+    taskKey: key,
+    attempt,
+    node: task.node,
+    ...(graceMs === undefined ? {} : { graceMs }),
+  });
 }
 
 export function commandChild(
@@ -315,8 +323,18 @@ export function commandChild(
   draft.effect({
     type: "command-child",
     childId,
-    event: { type, reason, by: `parent ${draft.run().id}` },
+    event: { type, reason, by: `parent ${draft.run().id}`, ...optionsOf(event) },
   });
+}
+
+/** What children are told, too. */
+function optionsOf(event: RunEvent): { readonly [key: string]: Json } {
+  if (event.type === "run.pause" && event.clocks !== undefined) return { clocks: event.clocks };
+  if (event.type !== "run.cancel") return {};
+  return {
+    ...(event.rollback === undefined ? {} : { rollback: event.rollback }),
+    ...(event.graceMs === undefined ? {} : { graceMs: event.graceMs }),
+  };
 }
 
 export function refuse(draft: Draft, event: Extract<RunEvent, { readonly attempt: number }>): void {
@@ -404,7 +422,7 @@ export function timeoutDue(draft: Draft, event: EventOf<"timeout.due">): void {
   const code = `${limit.replaceAll("-", "_").toUpperCase()}_TIMEOUT`;
   const message = `Cannot finish "${taskKey}" in time: its ${limit} limit has passed`;
   const error: ErrorRecord = { name: "TimeoutError", code, message, retryable: false };
-  if (isInFlight(task.status)) stopAttempt(draft, taskKey, task.status, task.attempt);
+  if (isInFlight(task.status)) stopAttempt(draft, taskKey, task.status, task.attempt, event);
   const patch = { error, finishedAtMs: event.atMs };
   if (!draft.move(taskKey, { type: "fail", attempt: task.attempt, mayRepeat: false }, patch))
     return;

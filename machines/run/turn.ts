@@ -41,6 +41,8 @@ export interface Turn {
   apply(event: RunEvent, timer?: string): void;
   run(): RunFields;
   task(key: string): TaskState | undefined;
+  /** Tasks of agents in flight. */
+  inFlight(): number;
   /** The tasks that changed, with the output of those that succeeded in this turn. */
   changed(): ReadonlyMap<string, TaskChange>;
   /** Timers that were set; null: cleared. */
@@ -93,6 +95,7 @@ export function beginTurn(before: RunState, plan: RunPlan, random: () => number 
     apply,
     run: draft.run,
     task: (key) => (draft.has(key) ? draft.task(key) : undefined),
+    inFlight: draft.inFlight,
     changed: draft.changed,
     timers: draft.changedTimers,
     journal: draft.journal,
@@ -156,6 +159,8 @@ function react(draft: OpenDraft, event: RunEvent): void {
       return isActive ? control.setPriority(draft, event) : undefined;
     case "run.budget":
       return isActive ? control.raiseBudget(draft, event) : undefined;
+    case "run.unpark":
+      return draft.record(event, "run.unparked", { reason: event.reason });
     case "run.signal":
       return isActive ? waits.signalled(draft, event) : undefined;
     case "task.skip":

@@ -21,12 +21,15 @@ import {
   type PendingEvent,
   type TurnRepo,
 } from "../../db/turn-repo.ts";
+import type { StopNotice } from "../../db/wake-channel.ts";
 import type { Hold } from "../../machines/admission.ts";
 import { type Json, toErrorRecord } from "../../machines/error-code.ts";
 import type { TaskRef } from "../../machines/ready-tree.ts";
+import type { CommandAnswer } from "../../machines/run/command.ts";
 import type { TaskChange } from "../../machines/run/draft.ts";
-import type { JournalDraft, RunEffect, RunEvent } from "../../machines/run/state.ts";
-import { beginTurn, type Turn } from "../../machines/run/turn.ts";
+import type { JournalDraft, RunEffect } from "../../machines/run/state.ts";
+import type { Turn } from "../../machines/run/turn.ts";
+import { type AppliedMail, applyMail } from "./apply-mail.ts";
 import { actionsOf, isTerminal, type OwnedRun, reindex } from "./owned-run.ts";
 import { createOwnership, type Dispatch, type Errand } from "./ownership.ts";
 import { type Claims, createScheduler, type EngineLimits, noClaims } from "./scheduler.ts";
@@ -66,7 +69,10 @@ export interface EngineOptions {
   dispatch(dispatches: readonly Dispatch[]): void;
   /** Performs what else was committed; idempotent, must not throw. */
   perform(errands: readonly Errand[]): void;
-  abort(workflowId: string, taskKey: string, attempt: number): void;
+  /** Stops an attempt, here or on the node that has it; may be lost with its node. */
+  abort(stop: StopNotice & { readonly node: string | null }): void;
+  /** Hears other nodes; repeated, since connections end. */
+  listen(): Promise<void>;
   /** Runs a task that needs no queue on this node; idempotent, must not throw. */
   runLocal(run: OwnedRun, taskKey: string, attempt: number): void;
   /** The node cannot go on by waiting; called at most once for each reason and turn. */
@@ -95,8 +101,8 @@ export interface Engine {
    * @throws {Error} When the outcome of the commit is unknown: post the event then.
    */
   submit(workflowId: string, event: Json): Promise<boolean>;
-  /** Resolves once this node applied the event with this `commandId`; never after `signal` aborts. */
-  applied(commandId: string, signal: AbortSignal): Promise<void>;
+  /** Resolves once a turn of this node has answered the command; never after `signal` aborts. */
+  answered(workflowId: string, command: string, signal: AbortSignal): Promise<CommandAnswer>;
   /** Lets the turn that runs end, and takes no other. */
   stop(): Promise<void>;
 }
@@ -113,14 +119,17 @@ interface TurnOfRun {
   readonly run: OwnedRun;
   readonly turn: Turn;
   readonly claims: Claims;
+  readonly answers: AppliedMail["answers"];
 }
+
+const noAnswers: AppliedMail["answers"] = new Map();
 
 export function createEngine(options: EngineOptions): Engine {
   const { incarnation, turns, nodes, log } = options;
   const ownership = createOwnership({ ...options, onLoaded: (run) => scheduler.follow(run) });
   const { owned } = ownership;
   const scheduler = createScheduler({ ...options, owned });
-  const waiters = new Map<string, () => void>();
+  const waiters = new Map<string, Set<(answer: CommandAnswer) => void>>();
   const submitted: Submitted[] = [];
   /** Those of the turn under way. */
   let inTurn: readonly Submitted[] = [];
@@ -140,41 +149,18 @@ export function createEngine(options: EngineOptions): Engine {
   const refusals = new Map<string, number>();
 
   /** Opens a turn for each run that has events; runs that are not in memory are loaded first. */
-  async function apply(events: readonly PendingEvent[]): Promise<Map<string, Turn>> {
+  async function apply(events: readonly PendingEvent[]): Promise<Map<string, AppliedMail>> {
     await ownership.load([...new Set(events.map(({ workflowId }) => workflowId))]);
     const byRun = new Map<string, PendingEvent[]>();
     for (const event of events) {
       byRun.set(event.workflowId, [...(byRun.get(event.workflowId) ?? []), event]);
     }
-    const open = new Map<string, Turn>();
+    const open = new Map<string, AppliedMail>();
     for (const [id, mail] of byRun) {
       const run = owned.get(id);
-      if (run !== undefined) open.set(id, applyAll(run, mail));
+      if (run !== undefined) open.set(id, applyMail(run, mail, options.random, log));
     }
     return open;
-  }
-
-  /** An event that cannot be applied is dropped whole: the others are applied to a fresh turn. */
-  function applyAll(run: OwnedRun, mail: readonly PendingEvent[]): Turn {
-    const turn = beginTurn(run.state, run.plan, options.random);
-    for (const entry of mail) {
-      try {
-        const event = { ...(entry.event as object), atMs: entry.atMs } as RunEvent;
-        turn.apply(event, entry.timerKey ?? undefined);
-      } catch (error) {
-        const { event } = entry;
-        log.error("workflow engine: dropped an event that cannot be applied", {
-          workflowId: run.id,
-          event,
-          error: String(error),
-        });
-        return applyAll(
-          run,
-          mail.filter((other) => other !== entry),
-        );
-      }
-    }
-    return turn;
   }
 
   /** Commits the batch; when the server refuses it, run by run, so that only the offender is held up. */
@@ -228,11 +214,21 @@ export function createEngine(options: EngineOptions): Engine {
     const { nowMs, events: stored, nextDueMs } = await turns.pending(incarnation, mailPerTurn);
     inTurn = submitted.splice(0, mailPerTurn);
     const events = [...stored, ...inTurn.map((one) => pendingOf(one, nowMs))];
-    const open = await apply(events);
+    const applying = await apply(events);
+    const open = new Map([...applying].map(([id, { turn }]) => [id, turn]));
     const claims = await scheduler.dispatch(open, nowMs);
     const batch = [...open].flatMap(([id, turn]): TurnOfRun[] => {
       const run = owned.get(id);
-      return run === undefined ? [] : [{ run, turn, claims: claims.get(id) ?? noClaims }];
+      return run === undefined
+        ? []
+        : [
+            {
+              run,
+              turn,
+              claims: claims.get(id) ?? noClaims,
+              answers: applying.get(id)?.answers ?? noAnswers,
+            },
+          ];
     });
     if (batch.length > 0 || events.length > 0) {
       // Mail of a run that is not ours any more belongs to its new owner.
@@ -251,7 +247,7 @@ export function createEngine(options: EngineOptions): Engine {
       const { done, outgoing } = committed;
       perform(done);
       ownership.send(outgoing);
-      settle(applied);
+      settle(done);
       const written = new Set(done.map(({ run }) => run.id));
       for (const one of inTurn) one.settle(written.has(one.workflowId));
     }
@@ -272,7 +268,7 @@ export function createEngine(options: EngineOptions): Engine {
       turn.advance(run.state);
       reindex(run, turn.changed().keys());
       for (const effect of turn.effects()) {
-        if (effect.type === "abort") options.abort(run.id, effect.taskKey, effect.attempt);
+        if (effect.type === "abort") options.abort({ workflowId: run.id, ...effect });
         if (isLocal(effect)) options.runLocal(run, effect.taskKey, effect.attempt);
       }
       options.onTurn(run, turn.changed(), turn.journal());
@@ -280,13 +276,12 @@ export function createEngine(options: EngineOptions): Engine {
     }
   }
 
-  /** Tells who waits for a command that it was applied. */
-  function settle(events: readonly PendingEvent[]): void {
-    for (const { event } of events) {
-      const { commandId } = event as { commandId?: string };
-      if (commandId === undefined) continue;
-      waiters.get(commandId)?.();
-      waiters.delete(commandId);
+  /** Tells who waits for a command what its turn answered. */
+  function settle(batch: readonly TurnOfRun[]): void {
+    for (const { run, answers } of batch) {
+      for (const [key, answer] of answers) {
+        for (const answered of waiters.get(`${run.id}/${key}`) ?? []) answered(answer);
+      }
     }
   }
 
@@ -355,6 +350,7 @@ export function createEngine(options: EngineOptions): Engine {
   async function maintain(): Promise<void> {
     try {
       await nodes.renew(incarnation);
+      await options.listen();
     } catch (error) {
       log.debug("workflow engine: cannot renew the lease", { error: String(error) });
     }
@@ -381,10 +377,16 @@ export function createEngine(options: EngineOptions): Engine {
         wake();
       });
     },
-    applied: (commandId, signal) =>
+    answered: (workflowId, command, signal) =>
       new Promise((resolve) => {
-        waiters.set(commandId, resolve);
-        signal.addEventListener("abort", () => waiters.delete(commandId), { once: true });
+        const id = `${workflowId}/${command}`;
+        const all = waiters.get(id) ?? new Set();
+        waiters.set(id, all.add(resolve));
+        const leave = (): void => {
+          all.delete(resolve);
+          if (all.size === 0) waiters.delete(id);
+        };
+        signal.addEventListener("abort", leave, { once: true });
       }),
     stop: async () => {
       stopped = true;
@@ -406,7 +408,7 @@ function isLocal(effect: RunEffect): effect is LocalDispatch {
   return effect.type === "dispatch" && effect.local === true;
 }
 
-function toCommit({ run, turn, claims }: TurnOfRun): CommittedRun {
+function toCommit({ run, turn, claims, answers }: TurnOfRun): CommittedRun {
   return {
     run: turn.run(),
     epoch: run.epoch,
@@ -419,5 +421,6 @@ function toCommit({ run, turn, claims }: TurnOfRun): CommittedRun {
     tasks: [...turn.changed().values()],
     actions: actionsOf(run.plan),
     claims,
+    answers,
   };
 }

@@ -8,9 +8,17 @@
  */
 
 import type { WorkflowDefinition } from "../../actors/define-workflow.ts";
-import type { AgentCall, AgentCallHooks, AgentOutcome, Log, Progress } from "../../actors/ports.ts";
+import type {
+  AgentCall,
+  AgentCallHooks,
+  AgentOutcome,
+  Log,
+  Progress,
+  StopOrder,
+} from "../../actors/ports.ts";
 import type { AttemptKey, AttemptRepo, AttemptRow } from "../../db/attempt-repo.ts";
 import type { TurnRepo } from "../../db/turn-repo.ts";
+import type { StopNotice } from "../../db/wake-channel.ts";
 import {
   AgentError,
   type ErrorRecord,
@@ -55,7 +63,7 @@ export interface TaskRunner {
   process(job: TaskJob): Promise<void>;
   /** Runs an attempt of a local task, unless it was begun here already. */
   runLocal(run: OwnedRun, taskKey: string, attempt: number): void;
-  abort(workflowId: string, taskKey: string, attempt: number): void;
+  abort(stop: StopNotice): void;
   isInHand(workflowId: string, taskKey: string, attempt: number): boolean;
   progress(workflowId: string, taskKey: string): Progress | undefined;
   /** Aborts what is in hand and reports it as lost, so that the next owner repeats it at once. */
@@ -64,7 +72,7 @@ export interface TaskRunner {
 
 const inHandStatuses: ReadonlySet<string> = new Set(["dispatched", "running", "compensating"]);
 
-type AbortReason = "stale" | "timeout" | "shutdown";
+type AbortReason = "timeout" | "shutdown";
 
 interface InHand extends AttemptKey {
   readonly controller: AbortController;
@@ -87,7 +95,8 @@ export function createTaskRunner(options: TaskRunnerOptions): TaskRunner {
     if (inHand.size === 0) return;
     try {
       for (const key of await attempts.stale([...inHand.values()].map(plainKey))) {
-        inHand.get(idOf(key))?.controller.abort("stale" satisfies AbortReason);
+        const order: StopOrder = { why: "stale", graceMs: abortGraceMs };
+        inHand.get(idOf(key))?.controller.abort(order);
       }
     } catch (error) {
       log.debug("cannot compare attempts with the database", { error: String(error) });
@@ -141,9 +150,10 @@ export function createTaskRunner(options: TaskRunnerOptions): TaskRunner {
   }
 
   /** An attempt that was told to stop has: its slot is free, and what it did can be undone. */
-  async function postStopped(key: AttemptKey, code: string, afterMs: number): Promise<void> {
+  async function postStopped(key: AttemptKey, error: ErrorRecord, afterMs: number): Promise<void> {
     const { workflowId, taskKey, attempt } = key;
-    const how = code === "ABORTED" ? "by itself" : code;
+    const { code } = error.cause ?? error;
+    const how = code === "AGENT_STOPPED" ? "its thread was ended" : "by itself";
     const event = { type: "task.stopped", taskKey, attempt, how, by: incarnation };
     await post(workflowId, { ...event, afterMs: Math.round(afterMs) }, `${idOf(key)}/stopped`);
   }
@@ -264,7 +274,7 @@ export function createTaskRunner(options: TaskRunnerOptions): TaskRunner {
     await started;
     if (outcome.type === "failed" && signal.aborted) {
       if (signal.reason === "shutdown") return await postLost(key, "node stopped");
-      return await postStopped(key, outcome.error.code, performance.now() - (told ?? 0));
+      return await postStopped(key, outcome.error, performance.now() - (told ?? 0));
     }
     // Nothing of it has run: it waits for its agent, and no attempt is used up.
     if (outcome.type === "failed" && outcome.error.code === "AGENT_GONE") {
@@ -362,9 +372,9 @@ export function createTaskRunner(options: TaskRunnerOptions): TaskRunner {
   return {
     process,
     runLocal,
-    abort: (workflowId, taskKey, attempt) => {
-      const held = inHand.get(idOf({ workflowId, taskKey, attempt }));
-      held?.controller.abort("stale" satisfies AbortReason);
+    abort: ({ graceMs = abortGraceMs, ...key }) => {
+      const order: StopOrder = { why: "stale", graceMs };
+      inHand.get(idOf(key))?.controller.abort(order);
     },
     isInHand: (workflowId, taskKey, attempt) => inHand.has(idOf({ workflowId, taskKey, attempt })),
     progress: (workflowId, taskKey) => progress.get(`${workflowId}/${taskKey}`),

@@ -25,11 +25,12 @@ export function workflowsChild(node: NodeContext): ChildSpec {
 
 async function start(node: NodeContext): Promise<RunningChild> {
   const { budget, clock, config, definitions, live, log, nodeId, parts } = node;
-  const { db, target } = parts.database.current();
+  const { db, notices, target } = parts.database.current();
   // Before this process has a lease of its own.
   const watch = await watchNodes(node, createNodeRepo(db));
   const workflows = await startNodeWorkflows({
     db,
+    notices,
     nodeId,
     queue: node.queue(target),
     crash: node.crash,

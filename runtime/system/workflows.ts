@@ -6,6 +6,7 @@
 
 import type { Progress } from "../../actors/ports.ts";
 import type { ErrorRecord, Json } from "../../machines/error-code.ts";
+import type { CommandedRun, ControlPort, Operator } from "./control.ts";
 import type { Actor, Page } from "./requests.ts";
 
 export type WorkflowStatus =
@@ -116,7 +117,7 @@ export interface KnownWorkflow {
   readonly inputSchema: Json;
 }
 
-export interface WorkflowsPort {
+export interface WorkflowsPort extends ControlPort {
   /** What can be started by name: the user's own first. */
   known(): readonly KnownWorkflow[];
   /** Resolves after the run is durable. The same idempotency key gives the same run. */
@@ -132,11 +133,11 @@ export interface WorkflowsPort {
   history(id: string, after: number, limit: number): Promise<readonly JournalEntry[] | undefined>;
   /** Edges by task key, stages in the order of the statechart. */
   graph(id: string): Promise<WorkflowGraph | undefined>;
-  pause(id: string, by: Actor): Promise<WorkflowView>;
-  resume(id: string, by: Actor): Promise<WorkflowView>;
-  cancel(id: string, by: Actor): Promise<WorkflowView>;
+  pause(id: string, by: Operator): Promise<CommandedRun>;
+  resume(id: string, by: Operator): Promise<CommandedRun>;
+  cancel(id: string, by: Operator): Promise<CommandedRun>;
   /** Runs failed and cancelled tasks again (or just one). */
-  retry(id: string, by: Actor, taskKey?: string): Promise<WorkflowView>;
+  retry(id: string, by: Operator, taskKey?: string): Promise<CommandedRun>;
   explain(id: string, taskKey: string): Promise<TaskExplanation | undefined>;
 }
 

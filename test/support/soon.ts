@@ -12,6 +12,7 @@ const soonMs = 20_000;
 export interface Soon<T> {
   toBe(expected: T): Promise<void>;
   toEqual(expected: unknown): Promise<void>;
+  toMatchObject(expected: object): Promise<void>;
   toBeGreaterThan(expected: number): Promise<void>;
 }
 
@@ -22,6 +23,7 @@ export function soon<T>(look: () => T | Promise<T>, limitMs = soonMs): Soon<T> {
   return {
     toBe: (expected) => until((seen) => expect(seen).toBe(expected)),
     toEqual: (expected) => until((seen) => expect(seen).toEqual(expected)),
+    toMatchObject: (expected) => until((seen) => expect(seen).toMatchObject(expected)),
     toBeGreaterThan: (expected) => until((seen) => expect(seen).toBeGreaterThan(expected)),
   };
 }

@@ -79,6 +79,7 @@ export async function openTestHost(options: {
   };
   const host = await openWorkflowHost({
     db: database.db,
+    notices: database.notices,
     nodeId: options.nodeId ?? "node-a",
     queue: options.queue ?? { type: "postgres", target },
     limits: {
@@ -108,12 +109,13 @@ export async function openTestHost(options: {
     filledIn: {},
     findAgent: (name) => (name === worker.name ? worker : undefined),
     runs: host.runs,
-    turns: host.turns,
     views: createViewRepo(database.db),
     engine: host.engine,
     runner: host.runner,
     slots: host.slots,
     runQueue: host.runQueue,
+    approvals: host.approvals,
+    commands: host.commands,
     agentTrouble: () => undefined,
   });
   return {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { AgentCallHooks, AgentOutcome } from "../../../actors/ports.ts";
+import type { AgentCallHooks, AgentOutcome, StopOrder } from "../../../actors/ports.ts";
 import { AgentError, toErrorRecord } from "../../../machines/error-code.ts";
 import type { AgentPorts } from "./host-methods.ts";
 import { type ProgressWatch, watchProgress } from "./liveness.ts";
@@ -89,12 +89,15 @@ function endAtAbort(
   what: string,
   signal: AbortSignal,
 ): { stop(): void } {
-  const { graceMs } = request;
+  /** Whoever aborts may give less time, or more. */
+  const grace = (): number =>
+    (signal.reason as Partial<StopOrder> | undefined)?.graceMs ?? request.graceMs;
   let timer: NodeJS.Timeout | undefined;
   const abort = (): void => {
     const calls = opened.calls.within({ timeoutMs: abortTimeoutMs });
     // A dead worker has settled the attempt already.
     void calls.abort(request.id, `${what} was aborted`).catch(() => undefined);
+    const graceMs = grace();
     timer = setTimeout(() => {
       ports.log.warn("agent.terminated", { agent: agent.name, action: what, graceMs });
       const why = `${what} did not stop within ${graceMs} ms of its abort`;

@@ -105,7 +105,7 @@ describe("beginTurn()", () => {
     run.apply(event.start, event.dispatch("a"), event.lost("a", 1), event.dispatch("a"));
     run.apply(event.cancel);
     expect(run.effects.filter(({ type }) => type === "abort")).toEqual([
-      { type: "abort", taskKey: "a", attempt: 2 },
+      { type: "abort", taskKey: "a", attempt: 2, node: null },
     ]);
     expect(run.state().status).toBe("cancelled");
   });
