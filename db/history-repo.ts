@@ -40,6 +40,8 @@ export interface HistoryRepo {
   ids(after: string, limit: number): Promise<readonly string[]>;
   /** Ids of open and parked runs of a workflow, oldest first. */
   openIds(workflow: string, limit: number): Promise<readonly string[]>;
+  /** Makes a parked run what it was before; any node may take it then. False when it is not parked. */
+  unpark(id: string, actor: string): Promise<boolean>;
   attributes(id: string): Promise<Readonly<Record<string, Json>>>;
   /**
    * Sets attributes, or takes those away that are null, and puts the event into the run's mailbox,
@@ -82,6 +84,22 @@ export function createHistoryRepo(db: Database): HistoryRepo {
         .orderBy(asc(workflows.createdAt))
         .limit(limit);
       return rows.map(({ id }) => id);
+    },
+    unpark: async (id, actor) => {
+      const rows = await db.execute(sql`
+        with was as (
+          select w.id, j.payload->>'was' as status, nullif(j.payload->'error', 'null') as error
+          from spectra.workflows w join spectra.journal j
+            on j.workflow_id = w.id and j.seq = w.seq and j.type = 'run.parked'
+          where w.id = ${id} and w.status = 'parked' for update of w),
+          back as (update spectra.workflows w set status = was.status, error = was.error,
+              seq = w.seq + 1, owner = null, epoch = w.epoch + 1
+            from was where w.id = was.id returning w.id, w.seq, w.status, w.error)
+        insert into spectra.journal (workflow_id, seq, type, at, actor, payload, patch)
+        select id, seq, 'run.unparked', clock_timestamp(), ${actor}::text, '{}'::jsonb,
+          jsonb_build_object('whole', true, 'run', jsonb_build_object('status', status,
+            'error', error, 'seq', seq)) from back returning 1`);
+      return rows.length > 0;
     },
     attributes: async (id) => {
       const [row] = await db

@@ -7,6 +7,7 @@
 import { and, asc, desc, eq, gt, lt, or, type SQL, sql } from "drizzle-orm";
 import type { ErrorRecord, Json } from "../machines/error-code.ts";
 import type { Database } from "./database.ts";
+import { toJsonb } from "./jsonb.ts";
 import { definitions, journal, tasks, workflows } from "./schema/workflows.ts";
 
 export interface RunRow {
@@ -48,9 +49,26 @@ export interface JournalRow {
   readonly payload: Json;
 }
 
-export interface RunFilter {
+/** All that are given must hold. */
+export interface RunSearch {
   readonly status?: string;
   readonly workflow?: string;
+  /** Has a task of this agent. */
+  readonly agent?: string;
+  /** Error code of the run, or of one of its tasks. */
+  readonly code?: string;
+  /** Created at or after, and before; epoch milliseconds. */
+  readonly sinceMs?: number;
+  readonly untilMs?: number;
+  readonly parent?: string;
+  readonly root?: string;
+  readonly schedule?: string;
+  readonly forkedFrom?: string;
+  /** As written in a query: `5` finds the number and the text. */
+  readonly attributes?: Readonly<Record<string, string>>;
+}
+
+export interface RunFilter extends RunSearch {
   /** Rows older than this one, in the order newest first. */
   readonly before?: { readonly createdAtMs: number; readonly id: string };
   readonly limit: number;
@@ -96,21 +114,61 @@ const runColumns = {
   failed: countTasks(sql`t.status = 'failed'`),
 };
 
+/** Looks only at runs and their tasks, never at the journal. */
+function searchConditions(search: RunSearch): SQL[] {
+  const { agent, attributes = {}, code, sinceMs, untilMs } = search;
+  const equal = [
+    [workflows.status, search.status],
+    [workflows.workflow, search.workflow],
+    [workflows.parentId, search.parent],
+    [workflows.rootId, search.root],
+    [workflows.scheduleId, search.schedule],
+    [workflows.forkedFrom, search.forkedFrom],
+  ] as const;
+  const id = sql`"spectra"."workflows"."id"`;
+  const at = (ms: number) => sql`to_timestamp(${ms}::float8 / 1000)`;
+  return [
+    ...equal.flatMap(([column, value]) => (value === undefined ? [] : [eq(column, value)])),
+    ...(sinceMs === undefined ? [] : [sql`${workflows.createdAt} >= ${at(sinceMs)}`]),
+    ...(untilMs === undefined ? [] : [sql`${workflows.createdAt} < ${at(untilMs)}`]),
+    ...(agent === undefined
+      ? []
+      : [
+          sql`exists (select 1 from spectra.tasks t where t.workflow_id = ${id} and t.agent = ${agent})`,
+        ]),
+    ...(code === undefined
+      ? []
+      : [
+          sql`(${workflows.error}->>'code' = ${code} or exists (select 1 from spectra.tasks t
+            where t.workflow_id = ${id} and t.error->>'code' = ${code}))`,
+        ]),
+    ...Object.entries(attributes).map(([key, text]) => hasAttribute(key, text)),
+  ];
+}
+
+function hasAttribute(key: string, text: string): SQL {
+  const values: unknown[] = [text];
+  if (/^(true|false|-?\d{1,15}(\.\d{1,15})?)$/.test(text)) values.push(JSON.parse(text));
+  const tests = values.map(
+    (value) => sql`${workflows.attributes} @> ${toJsonb({ [key]: value })}::jsonb`,
+  );
+  return sql`(${sql.join(tests, sql` or `)})`;
+}
+
 export function createViewRepo(db: Database): ViewRepo {
   return {
     run: async (id) => {
       const [row] = await db.select(runColumns).from(workflows).where(eq(workflows.id, id));
       return row as RunRow | undefined;
     },
-    runs: async ({ status, workflow, before, limit }) => {
+    runs: async ({ before, limit, ...search }) => {
       const cursorAt = sql`to_timestamp(${before?.createdAtMs ?? 0}::float8 / 1000)`;
       const rows = await db
         .select(runColumns)
         .from(workflows)
         .where(
           and(
-            status === undefined ? undefined : eq(workflows.status, status),
-            workflow === undefined ? undefined : eq(workflows.workflow, workflow),
+            ...searchConditions(search),
             before === undefined
               ? undefined
               : or(

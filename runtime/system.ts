@@ -73,6 +73,7 @@ export type {
 export type {
   JournalEntry,
   KnownWorkflow,
+  RunQuery,
   StartWorkflow,
   TaskExplanation,
   TaskStatus,

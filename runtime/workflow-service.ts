@@ -123,6 +123,7 @@ export function createWorkflowService(options: WorkflowServiceOptions): Workflow
       startEvent: { type: "run.start", paused: request.startPaused ?? false, by: by.actor },
       ...entryOf(definition, input as Json),
       ...(request.tenant === undefined ? {} : { tenant: request.tenant }),
+      ...(request.attributes === undefined ? {} : { attributes: request.attributes }),
       ...(request.scheduleId === undefined ? {} : { scheduleId: request.scheduleId }),
     });
     return await required(inserted.type === "skipped" ? inserted.instead : inserted.id);
@@ -230,10 +231,10 @@ export function createWorkflowService(options: WorkflowServiceOptions): Workflow
     list: async (query) => {
       const limit = query.limit ?? defaultPageSize;
       const before = query.cursor === undefined ? undefined : readCursor(query.cursor);
+      const { cursor: _cursor, limit: _limit, ...search } = query;
       const rows = await views.runs({
+        ...search,
         limit: limit + 1,
-        ...(query.status === undefined ? {} : { status: query.status }),
-        ...(query.workflow === undefined ? {} : { workflow: query.workflow }),
         ...(before === undefined ? {} : { before }),
       });
       const items = rows.slice(0, limit).map(viewOfRow);

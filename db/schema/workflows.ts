@@ -84,6 +84,9 @@ export const workflows = spectraSchema.table(
   (table) => [
     uniqueIndex("workflows_idempotency_key").on(table.idempotencyKey),
     index("workflows_created").on(table.createdAt.desc(), table.id.desc()),
+    index("workflows_root").on(table.rootId),
+    index("workflows_schedule").on(table.scheduleId).where(sql`${table.scheduleId} is not null`),
+    index("workflows_forks").on(table.forkedFrom).where(sql`${table.forkedFrom} is not null`),
     index("workflows_parent").on(table.parentId).where(sql`${table.parentId} is not null`),
     index("workflows_by_definition").on(table.workflow, table.status, table.createdAt.desc()),
     index("workflows_attributes").using("gin", sql`${table.attributes} jsonb_path_ops`),

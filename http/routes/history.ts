@@ -98,6 +98,19 @@ function pastRoutes(system: System): Route[] {
     }),
     defineRoute({
       ...common,
+      method: "POST",
+      path: "/api/v1/workflows/:id/unpark",
+      summary: "Lets a parked run go on once what was wrong with it is corrected",
+      bodyRequired: false,
+      body: z.strictObject({}),
+      responses: [answers(200, "The run afterwards", workflowView)],
+      handle: async ({ context, param }) => {
+        await system.history.unpark(param("id"), by);
+        return context.json(await system.workflows.get(param("id")));
+      },
+    }),
+    defineRoute({
+      ...common,
       method: "PATCH",
       path: "/api/v1/workflows/:id/attributes",
       summary: "Sets searchable attributes of a run; null takes one away",

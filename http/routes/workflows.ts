@@ -7,7 +7,7 @@
 import type { Context } from "hono";
 import { z } from "zod";
 import type { Json } from "../../machines/error-code.ts";
-import { RequestError, type System } from "../../runtime/system.ts";
+import { RequestError, type RunQuery, type System } from "../../runtime/system.ts";
 import { ProblemError } from "../problem.ts";
 import { API_ACTOR, answers, defineRoute, type Route } from "../route.ts";
 import {
@@ -36,18 +36,64 @@ const startBody = z.strictObject({
   input: jsonObject.optional().describe("By parameter name"),
   priority: z.int().min(1).max(5).optional().describe("1 (background) to 5 (critical)"),
   startPaused: z.boolean().optional(),
+  attributes: z
+    .record(z.string().min(1).max(100), z.union([z.string().max(1_000), z.number(), z.boolean()]))
+    .optional()
+    .describe("Searchable: attribute.KEY=VALUE finds the run"),
   tenant: z.string().max(200).optional().describe("Whom the run counts for in fairness"),
 });
 
 const limitOf = (max: number, preset: number) =>
   z.coerce.number().int().min(1).max(max).default(preset);
 
-const listQuery = z.strictObject({
-  status: workflowStatus.optional(),
-  workflow: z.string().min(1).max(200).optional(),
-  cursor: z.string().max(500).optional().describe("nextCursor of the page before"),
-  limit: limitOf(MAX_PAGE, 50),
-});
+const name = z.string().min(1).max(500).optional();
+const moment = z.iso.datetime({ offset: true }).optional();
+const ATTRIBUTE = "attribute.";
+
+const listQuery = z
+  .object({
+    status: workflowStatus.optional(),
+    workflow: z.string().min(1).max(200).optional(),
+    agent: name.describe("Has a task of this agent"),
+    code: name.describe("Error code of the run, or of one of its tasks"),
+    since: moment.describe("Created at this time or later; ISO 8601"),
+    until: moment.describe("Created before this time; ISO 8601"),
+    parent: name.describe("Id of the run that started it"),
+    root: name.describe("Id of the topmost run of its tree"),
+    schedule: name.describe("Id of the schedule that started it"),
+    forkedFrom: name.describe("Id of the run that it continues"),
+    cursor: z.string().max(500).optional().describe("nextCursor of the page before"),
+    limit: limitOf(MAX_PAGE, 50),
+  })
+  // `attribute.KEY=VALUE`, any number of them.
+  .catchall(z.string().max(1_000))
+  .superRefine((query, context) => {
+    const known = Object.keys(listQuery.shape);
+    const keys = Object.keys(query).filter(
+      (key) => !known.includes(key) && !key.startsWith(ATTRIBUTE),
+    );
+    if (keys.length > 0) context.addIssue({ code: "unrecognized_keys", keys, input: query });
+  });
+
+function searchOf(query: z.output<typeof listQuery>): RunQuery {
+  const { since, until, ...rest } = query;
+  const attributes = Object.entries(rest).filter(([key]) => key.startsWith(ATTRIBUTE));
+  const others = Object.entries(rest).filter(
+    ([key, value]) => !key.startsWith(ATTRIBUTE) && value !== undefined,
+  );
+  return {
+    ...(Object.fromEntries(others) as RunQuery),
+    ...(since === undefined ? {} : { sinceMs: Date.parse(since) }),
+    ...(until === undefined ? {} : { untilMs: Date.parse(until) }),
+    ...(attributes.length === 0
+      ? {}
+      : {
+          attributes: Object.fromEntries(
+            attributes.map(([key, value]) => [key.slice(ATTRIBUTE.length), String(value)]),
+          ),
+        }),
+  };
+}
 
 const historyQuery = z.strictObject({
   after: z.coerce.number().int().min(0).default(0).describe("Entries with a greater seq"),
@@ -98,6 +144,7 @@ function startRoute({ workflows }: System): Route {
           workflow: body.workflow,
           ...(body.input === undefined ? {} : { input: body.input }),
           ...(body.priority === undefined ? {} : { priority: body.priority }),
+          ...(body.attributes === undefined ? {} : { attributes: body.attributes }),
           ...(body.startPaused === undefined ? {} : { startPaused: body.startPaused }),
           ...(body.tenant === undefined ? {} : { tenant: body.tenant }),
           ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
@@ -130,15 +177,8 @@ function listRoutes({ workflows }: System): Route[] {
       summary: "Workflow runs, newest first",
       query: listQuery,
       responses: [answers(200, "A page of runs", pageOf(workflowView))],
-      handle: async ({ context, query: { status, workflow, cursor, limit } }) =>
-        context.json(
-          await workflows.list({
-            limit,
-            ...(status === undefined ? {} : { status }),
-            ...(workflow === undefined ? {} : { workflow }),
-            ...(cursor === undefined ? {} : { cursor }),
-          }),
-        ),
+      description: "Further filters: attribute.KEY=VALUE, any number of them.",
+      handle: async ({ context, query }) => context.json(await workflows.list(searchOf(query))),
     }),
     defineRoute({
       method: "GET",

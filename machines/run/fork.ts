@@ -66,7 +66,7 @@ export function forked(draft: Draft, event: Forked): void {
   const { from, at, stubs, inputChanged } = event;
   draft.record(event, "run.forked", { from, at, inputChanged, stubs });
   if (draft.run().status === "running") startClocks(draft, event.atMs);
-  for (const key of [...draft.keys()]) restart(draft, key, event);
+  for (const key of draft.keys()) restart(draft, key, event);
 }
 
 function restart(draft: Draft, key: string, event: Forked): void {

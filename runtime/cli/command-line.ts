@@ -169,16 +169,19 @@ function addRunVerbs(program: Command, finish: Finish): void {
   verb(program, "list", "list runs, newest first")
     .option("--status <status>", "only these")
     .option("--workflow <name>", "only of this workflow")
+    .option("--agent <name>", "with a task of this agent")
+    .option("--code <code>", "with this error code")
+    .option("--since <time>", "created at this time or later, ISO 8601")
+    .option("--until <time>", "created before this time, ISO 8601")
+    .option("--parent <run>", "started by this run")
+    .option("--root <run>", "in the tree of this run")
+    .option("--schedule <id>", "started by this schedule")
+    .option("--forked-from <run>", "forks of this run")
+    .option("--attribute <key=value>", "with this attribute; can be repeated", collect)
     .option("--limit <number>", "at most, 1 to 200", "20")
-    .action(async (flags: VerbFlags & { status?: string; workflow?: string; limit: string }) => {
-      const { status, workflow, limit } = flags;
-      const query = {
-        limit,
-        ...(status === undefined ? {} : { status }),
-        ...(workflow === undefined ? {} : { workflow }),
-      };
-      finish(await withApi(flags, (api, out) => verbs.listWorkflows(api, query, out)));
-    });
+    .action(async (flags: VerbFlags & ListFlags) =>
+      finish(await withApi(flags, (api, out) => verbs.listWorkflows(api, searchOf(flags), out))),
+    );
   verb(program, "show <run>", "show a run and its tasks").action(
     async (id: string, flags: VerbFlags) =>
       finish(await withApi(flags, (api, out) => verbs.showWorkflow(api, id, out))),
@@ -202,6 +205,37 @@ function addRunVerbs(program: Command, finish: Finish): void {
     async (id: string, task: string | undefined, flags: VerbFlags) =>
       finish(await withApi(flags, (api, out) => verbs.explain(api, { id, task }, out))),
   );
+}
+
+interface ListFlags {
+  readonly [filter: string]: unknown;
+  readonly attribute?: readonly string[];
+}
+
+const searchFlags = [
+  "status",
+  "workflow",
+  "agent",
+  "code",
+  "since",
+  "until",
+  "parent",
+  "root",
+  "schedule",
+  "forkedFrom",
+  "limit",
+];
+
+/** The query of the list: each flag by its name, attributes as `attribute.KEY`. */
+function searchOf(flags: ListFlags): Record<string, string> {
+  const given = searchFlags.flatMap((name) =>
+    flags[name] === undefined ? [] : [[name, String(flags[name])] as const],
+  );
+  const attributes = (flags.attribute ?? []).map((pair) => {
+    const [key = "", ...value] = pair.split("=");
+    return [`attribute.${key}`, value.join("=")] as const;
+  });
+  return Object.fromEntries([...given, ...attributes]);
 }
 
 function addControlVerbs(program: Command, finish: Finish): void {

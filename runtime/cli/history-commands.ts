@@ -56,6 +56,9 @@ export function addHistoryVerbs<Flags>(program: Command, { act, verb }: VerbTool
   ).action((workflow: string | undefined, flags: Flags) =>
     act(flags, (api, out) => check(api, workflow, out)),
   );
+  verb(program, "unpark <run>", "let a parked run go on, once what was wrong is corrected").action(
+    (id: string, flags: Flags) => act(flags, (api, out) => unpark(api, id, out)),
+  );
   verb(program, "audit", "check that every journal tells the truth about its run").action(
     (flags: Flags) => act(flags, audit),
   );
@@ -145,6 +148,13 @@ function diffLines(view: RunDiffView): string[] {
       ? []
       : [`journals part at ${journal.seq}: ${journal.left ?? "end"} | ${journal.right ?? "end"}`]),
   ];
+}
+
+async function unpark(api: ApiClient, id: string, out: VerbOutput): Promise<number> {
+  const run = await api.post<WorkflowView>(`${pathOf(id)}/unpark`);
+  out.json(run);
+  out.line(`${run.id} is ${run.status}`);
+  return 0;
 }
 
 /** 1 when some open run does not fit. */

@@ -121,7 +121,7 @@ function inputNames({ inputSchema }: KnownWorkflow): string {
 
 export async function listWorkflows(
   api: ApiClient,
-  query: { readonly status?: string; readonly workflow?: string; readonly limit: string },
+  query: Readonly<Record<string, string>>,
   out: VerbOutput,
 ): Promise<number> {
   const page = await api.get<Page<WorkflowView>>(`/workflows?${new URLSearchParams({ ...query })}`);

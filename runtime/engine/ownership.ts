@@ -9,8 +9,10 @@ import type { Log } from "../../actors/ports.ts";
 import type { NodeRepo } from "../../db/node-repo.ts";
 import type { LoadedRun, RunRepo } from "../../db/run-repo.ts";
 import type { Outgoing, TurnRepo } from "../../db/turn-repo.ts";
+import { AgentError, toErrorRecord } from "../../machines/error-code.ts";
 import { defaultPriority } from "../../machines/run/plan.ts";
 import type { RunEffect } from "../../machines/run/state.ts";
+import { unfit } from "../history/move-check.ts";
 import { type CompiledDefinition, compileDefinition } from "./compile-definition.ts";
 import { type OwnedRun, ownRun } from "./owned-run.ts";
 
@@ -91,7 +93,8 @@ export function createOwnership(options: OwnershipOptions): Ownership {
   }
 
   async function adopt(loaded: LoadedRun): Promise<void> {
-    const made = compiledOf(loaded);
+    const made = readable(loaded);
+    if (made instanceof Error) return await setAside(loaded, made);
     const { observed } = made.plan;
     const isRead = [...loaded.run.tasks.values()].some(
       ({ plan, status }) => status === "succeeded" && observed.has(plan),
@@ -102,6 +105,32 @@ export function createOwnership(options: OwnershipOptions): Ownership {
     const run = ownRun(loaded, made, outputs);
     owned.set(run.id, run);
     options.onLoaded(run);
+  }
+
+  /** What cannot be restored is not guessed at: the reason, or the definition that its state fits. */
+  function readable(loaded: LoadedRun): CompiledDefinition | Error {
+    try {
+      const made = compiledOf(loaded);
+      const reasons = unfit(loaded.run, made.plan, made.plan);
+      if (reasons.length === 0) return made;
+      const message = `Cannot restore the run: its state does not fit its definition: ${reasons.join("; ")}`;
+      return new AgentError("RUN_UNREADABLE", message);
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      return new AgentError(
+        "RUN_UNREADABLE",
+        `Cannot restore the run: its definition is unreadable: ${why}`,
+      );
+    }
+  }
+
+  /** Parks the run, where people see it; the others of the node go on. */
+  async function setAside({ epoch, run }: LoadedRun, error: Error): Promise<void> {
+    await turns.park(incarnation, run.id, epoch, toErrorRecord(error));
+    log.error("workflow run is parked: it cannot be restored", {
+      workflowId: run.id,
+      error: error.message,
+    });
   }
 
   /** Dispatches are made again (the queue knows duplicates); attempts on dead nodes are lost. */

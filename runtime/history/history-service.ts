@@ -89,6 +89,11 @@ export function createHistoryService(options: HistoryServiceOptions): HistoryPor
       options.wake();
       return attributes;
     },
+    unpark: async (id, by) => {
+      if (await histories.unpark(id, by.actor)) return;
+      await required(id);
+      throw new RequestError("CONFLICT", `Cannot unpark workflow run "${id}": it is not parked`);
+    },
     audit: () => auditRuns(db),
     checkVersions: async (workflow) => {
       const definitions = [...registered.values()].filter(

@@ -9,7 +9,11 @@ import type { RunPlan } from "../../machines/run/plan.ts";
 import type { RunState, TaskState } from "../../machines/run/state.ts";
 
 /** Reasons against it, one sentence each; empty when it can. */
-export function unfit(state: RunState, from: RunPlan, to: RunPlan): string[] {
+export function unfit(
+  state: Pick<RunState, "chart" | "tasks">,
+  from: RunPlan,
+  to: RunPlan,
+): string[] {
   return [
     ...chartReasons(state, to),
     ...[...state.tasks.values()].filter(hasBegun).flatMap((task) => taskReasons(task, from, to)),
@@ -37,7 +41,7 @@ function taskReasons(task: TaskState, from: RunPlan, to: RunPlan): string[] {
   return reasons;
 }
 
-function chartReasons({ chart }: RunState, to: RunPlan): string[] {
+function chartReasons({ chart }: Pick<RunState, "chart">, to: RunPlan): string[] {
   if (chart === null) return [];
   const reasons: string[] = [];
   try {

@@ -132,6 +132,8 @@ export interface HistoryPort {
     set: Readonly<Record<string, string | number | boolean | null>>,
     by: Actor,
   ): Promise<Readonly<Record<string, Json>> | undefined>;
+  /** Lets a parked run go on, after what was wrong with it was corrected; it is parked again if it was not. */
+  unpark(id: string, by: Actor): Promise<void>;
   /** Every finding is a bug of the engine, or a hand in the database. */
   audit(): Promise<readonly AuditFinding[]>;
   diff(left: string, right: string): Promise<RunDiffView>;

@@ -103,6 +103,8 @@ export interface StartWorkflow {
   /** The schedule that starts it. */
   readonly scheduleId?: string;
   readonly idempotencyKey?: string;
+  /** User-set and searchable. */
+  readonly attributes?: Readonly<Record<string, string | number | boolean>>;
 }
 
 /** A workflow that can be started by its name. */
@@ -117,17 +119,33 @@ export interface KnownWorkflow {
   readonly inputSchema: Json;
 }
 
+export interface RunQuery {
+  readonly status?: WorkflowStatus;
+  readonly workflow?: string;
+  /** Has a task of this agent. */
+  readonly agent?: string;
+  /** Error code of the run, or of one of its tasks. */
+  readonly code?: string;
+  /** Created at or after, and before; epoch milliseconds. */
+  readonly sinceMs?: number;
+  readonly untilMs?: number;
+  readonly parent?: string;
+  readonly root?: string;
+  readonly schedule?: string;
+  readonly forkedFrom?: string;
+  /** As text: `5` finds the number and the text. */
+  readonly attributes?: Readonly<Record<string, string>>;
+  readonly cursor?: string;
+  readonly limit?: number;
+}
+
 export interface WorkflowsPort extends ControlPort {
   /** What can be started by name: the user's own first. */
   known(): readonly KnownWorkflow[];
   /** Resolves after the run is durable. The same idempotency key gives the same run. */
   start(request: StartWorkflow, by: Actor): Promise<WorkflowView>;
-  list(query: {
-    status?: WorkflowStatus;
-    workflow?: string;
-    cursor?: string;
-    limit?: number;
-  }): Promise<Page<WorkflowView>>;
+  /** Newest first; all that is asked for must hold. */
+  list(query: RunQuery): Promise<Page<WorkflowView>>;
   get(id: string): Promise<WorkflowView | undefined>;
   tasks(id: string): Promise<readonly TaskView[] | undefined>;
   history(id: string, after: number, limit: number): Promise<readonly JournalEntry[] | undefined>;

@@ -1,0 +1,3 @@
+CREATE INDEX "workflows_root" ON "spectra"."workflows" USING btree ("root_id");--> statement-breakpoint
+CREATE INDEX "workflows_schedule" ON "spectra"."workflows" USING btree ("schedule_id") WHERE "spectra"."workflows"."schedule_id" is not null;--> statement-breakpoint
+CREATE INDEX "workflows_forks" ON "spectra"."workflows" USING btree ("forked_from") WHERE "spectra"."workflows"."forked_from" is not null;
