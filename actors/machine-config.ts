@@ -31,10 +31,9 @@ interface Walk {
 
 /** For people and tools only. */
 const notes = new Set(["description", "tags", "meta", "version", "types", "schemas"]);
-const nodeKeys = new Set([
-  ...["id", "type", "initial", "history", "target", "states", "invoke", "on", "after"],
-  ...["always", "onDone", "entry", "exit"],
-]);
+const nodeKeys = new Set(
+  "id type initial history target states invoke on after always onDone entry exit".split(" "),
+);
 
 const whenHint =
   'write { type: "when", params: CONDITION }, as when(gt(context("size"), 10)) makes it';

