@@ -206,12 +206,17 @@ export function createCommandRepo(db: Database): CommandRepo {
     unpark: async (workflowId, incarnation) => {
       // Its status before stands in what it has: a start, a pause.
       await db.execute(sql`
-        update spectra.workflows w set error = null, epoch = epoch + 1,
-          owner = case when ${isOrphan} then ${incarnation} else owner end,
-          status = case when started_at is null then 'pending'
-            when coalesce(extras->'pause', 'null'::jsonb) <> 'null'::jsonb then 'paused'
-            else 'running' end
-        where w.id = ${workflowId} and status = 'parked'`);
+        with back as (
+          update spectra.workflows w set error = null, epoch = epoch + 1, seq = w.seq + 1,
+            owner = case when ${isOrphan} then ${incarnation} else owner end,
+            status = case when started_at is null then 'pending'
+              when coalesce(extras->'pause', 'null'::jsonb) <> 'null'::jsonb then 'paused'
+              else 'running' end
+          where w.id = ${workflowId} and status = 'parked' returning w.id, w.seq, w.status)
+        insert into spectra.journal (workflow_id, seq, type, at, actor, payload, patch)
+        select id, seq, 'run.unparked', clock_timestamp(), ${incarnation}::text, '{}'::jsonb,
+          jsonb_build_object('whole', true, 'run', jsonb_build_object('status', status,
+            'error', null, 'seq', seq)) from back`);
     },
   };
 }
