@@ -18,7 +18,7 @@ export interface Approval {
 }
 
 export interface ApprovalRepo {
-  /** Opening the same task's approval again keeps the first token. */
+  /** Opening the same task's approval again keeps the first token, until that has expired. */
   open(approval: Omit<Approval, "decided">): Promise<void>;
   /** The token's approval, decided or not. */
   read(token: string): Promise<Approval | undefined>;
@@ -43,7 +43,8 @@ export function createApprovalRepo(db: Database): ApprovalRepo {
         insert into spectra.approvals (token, workflow_id, task_key, expires_at)
         select ${token}, ${workflowId}, ${taskKey}, to_timestamp(${expiresAtMs}::float8 / 1000)
         where not exists (select 1 from spectra.approvals a where a.workflow_id = ${workflowId}
-          and a.task_key = ${taskKey} and a.completed_at is null)`);
+          and a.task_key = ${taskKey} and a.completed_at is null
+          and (a.expires_at is null or a.expires_at > clock_timestamp()))`);
     },
     read: async (token) => {
       const [row] = await db.select(columns).from(approvals).where(eq(approvals.token, token));

@@ -14,12 +14,16 @@ export interface AttemptRow {
   readonly status: string;
   readonly attempt: number;
   readonly node: string | null;
+  /** Its node's lease is valid: it is alive, as far as anybody can tell. */
+  readonly nodeAlive: boolean;
   readonly checkpoint: Json | undefined;
   /** Threads that died of the task. */
   readonly deaths: number;
   readonly runStatus: string;
   readonly input: Json;
   readonly definitionHash: string;
+  /** How often each stage was entered. */
+  readonly entered: Readonly<Record<string, number>>;
   /** Key of the task in its definition. */
   readonly plan: string;
   readonly iteration: number;
@@ -78,6 +82,9 @@ export function createAttemptRepo(db: Database): AttemptRepo {
           status: tasks.status,
           attempt: tasks.attempt,
           node: tasks.node,
+          nodeAlive: sql<boolean>`exists (select 1 from spectra.nodes n
+            where n.incarnation = ${tasks.node} and n.expires_at > now())`,
+          entered: sql<Json>`${workflows.extras}->'chart'->'entered'`,
           checkpoint: tasks.checkpoint,
           deaths: tasks.deaths,
           runStatus: workflows.status,
@@ -96,6 +103,7 @@ export function createAttemptRepo(db: Database): AttemptRepo {
       return {
         ...row,
         plan: row.plan ?? row.key,
+        entered: (row.entered ?? {}) as Readonly<Record<string, number>>,
         iteration: extras.iteration ?? 1,
         index: extras.index ?? null,
         item: extras.item ?? null,
@@ -130,7 +138,7 @@ export function createAttemptRepo(db: Database): AttemptRepo {
         size: number | null;
       }>(sql`
         select coalesce(plan, key) as plan, coalesce((extras->>'iteration')::int, 1) as iteration,
-          (extras->>'index')::int as index, output, (extras->>'admitted')::int as size
+          (extras->>'index')::int as index, output, (extras->>'items')::int as size
         from spectra.tasks
         where workflow_id = ${workflowId} and status = 'succeeded' and coalesce(plan, key) in (
           select jsonb_array_elements_text(${JSON.stringify(plans)}::jsonb))

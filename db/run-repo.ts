@@ -43,7 +43,7 @@ export interface NewRun {
 /** A run as its owner loads it. */
 export interface LoadedRun {
   /** Without what is derived from its plan. */
-  readonly run: Omit<RunState, "counts" | "inFlight" | "outputs">;
+  readonly run: Omit<RunState, "counts" | "inFlight" | "outputs" | "waiting">;
   readonly workflow: string;
   readonly title: string;
   readonly definitionHash: string;
@@ -318,7 +318,7 @@ export async function loadRuns(
 /** The parts of a run's state that have no column of their own. */
 export type RunExtras = Pick<
   RunFields,
-  "chart" | "signals" | "spent" | "raised" | "rollback" | "pause"
+  "chart" | "signals" | "spent" | "raised" | "rollback" | "pause" | "stoodMs"
 >;
 
 export const noExtras: RunExtras = {
@@ -328,11 +328,12 @@ export const noExtras: RunExtras = {
   raised: {},
   rollback: null,
   pause: null,
+  stoodMs: 0,
 };
 
 export function runExtras(run: RunFields): RunExtras {
-  const { chart, signals, spent, raised, rollback, pause } = run;
-  return { chart, signals, spent, raised, rollback, pause };
+  const { chart, signals, spent, raised, rollback, pause, stoodMs } = run;
+  return { chart, signals, spent, raised, rollback, pause, stoodMs };
 }
 
 async function loadTimers(

@@ -12,7 +12,8 @@
  * ready ─open→ running: what is no action of an agent (a child run, a signal, a person, time)
  * any open state, failed ─park→ parked ─repeat→ ready, ─settle→ succeeded | failed, ─skip→ skipped
  * succeeded, failed, cancelled, parked ─undo→ compensating ─undone→ compensated ─reset→ blocked
- *                                          └─undo→ compensating (again)  └─park→ parked
+ *                         compensating ─undo→ compensating (again), ─cancel→ cancelled
+ *                         compensating ─park→ parked ─undone→ compensated
  * ```
  *
  * Events that carry an attempt are ignored unless it is the current one: that is the fence against
@@ -155,6 +156,7 @@ export const taskMachine = setup({
         settle: [{ guard: "isSuccess", target: "succeeded" }, { target: "failed" }],
         skip: "skipped",
         cancel: "cancelled",
+        undone: { guard: "isCurrent", target: "compensated" },
         undo: { target: "compensating", actions: ["countAttempt", "forgetFailures"] },
       },
     },
@@ -164,6 +166,7 @@ export const taskMachine = setup({
         undo: { target: "compensating", actions: "countAttempt" },
         fail: { guard: "isCurrent", target: "compensating", actions: "countFailure" },
         park: "parked",
+        cancel: "cancelled",
       },
     },
     compensated: { on: { reset: { target: "blocked", actions: "forgetFailures" } } },

@@ -184,14 +184,13 @@ function effectOf(
   scope: Scope,
   chart: AnyStateMachine,
 ): ChartEffect[] {
-  const { id, src, input, delay, event, sendId, actorRef } = (params ?? {}) as {
+  const { id, src, input, delay, event, sendId } = (params ?? {}) as {
     id?: string;
     src?: string;
     input?: unknown;
     delay?: number;
     event?: { type: string };
     sendId?: string;
-    actorRef?: { id?: string };
   };
   switch (type) {
     case "xstate.spawnChild":
@@ -204,7 +203,8 @@ function effectOf(
         },
       ];
     case "xstate.stopChild":
-      return actorRef?.id === undefined ? [] : [{ type: "stop", id: actorRef.id }];
+      // XState hands over the actor itself; of one that is not invoked any more, nothing.
+      return id === undefined ? [] : [{ type: "stop", id }];
     case "xstate.raise":
       return delay === undefined
         ? []

@@ -4,64 +4,97 @@
  * @module
  */
 
+import type { ErrorRecord } from "../error-code.ts";
 import { isInFlight, isOpen } from "../task.ts";
-import { armWallTime } from "./budget.ts";
+import { retryDue } from "./attempts.ts";
+import { armWallTime, hardLimit, wallMs } from "./budget.ts";
 import type { Draft } from "./draft.ts";
 import { isActive, stageOf, tasksOf } from "./lookup.ts";
+import { endOfPause, pauseRun, resumeRun } from "./pause.ts";
 import { beginRollback } from "./saga.ts";
-import { finish, settleStage, startChart, startClocks, stopClocks } from "./stages.ts";
-import type { RunEvent } from "./state.ts";
-import { retryDue, unblock } from "./tasks.ts";
-import { commandChildren } from "./waits.ts";
+import { finish, settleStage, startChart, startClocks } from "./stages.ts";
+import type { RunEvent, RunFields } from "./state.ts";
+import { unblock } from "./tasks.ts";
 
 type EventOf<T extends RunEvent["type"]> = Extract<RunEvent, { type: T }>;
 
 /** Starts no further task; clocks stand still unless they are told to run on; children pause too. */
 export function pause(draft: Draft, event: EventOf<"run.pause">): void {
-  if (draft.run().status !== "running") return;
-  const clocks = event.clocks ?? "stop";
-  const inFlight = draft.inFlight();
-  draft.set({ status: "paused", pause: { atMs: event.atMs, clocks, drained: inFlight === 0 } });
-  if (clocks === "stop") stopClocks(draft, event.atMs);
-  draft.record(event, "run.paused", { reason: event.reason, clocks, inFlight });
-  commandChildren(draft, "run.pause", event);
+  const { status, pause: before } = draft.run();
+  // An operator's pause outlasts the raise of the limit that paused the run.
+  if (status === "paused" && before?.budget !== undefined) {
+    const { budget: _, ...kept } = before;
+    draft.set({ pause: kept });
+    return draft.record(event, "run.paused", { reason: event.reason, inFlight: draft.inFlight() });
+  }
+  if (status === "running") {
+    pauseRun(draft, { clocks: event.clocks ?? "stop" }, event.reason, event);
+  }
 }
 
 export function resume(draft: Draft, event: EventOf<"run.resume">): void {
   if (draft.run().status !== "paused") return;
-  draft.set({ status: "running", pause: null });
-  startClocks(draft, event.atMs);
-  draft.record(event, "run.resumed", { reason: event.reason });
-  commandChildren(draft, "run.resume", event);
+  resumeRun(draft, event.reason, event);
+  armWallTime(draft, event);
 }
 
-/** Ends the run; with `rollback` after undoing what it did. */
+/**
+ * Ends the run; with `rollback` after undoing what it did. Without, a rollback that is under way is
+ * given up.
+ */
 export function cancel(draft: Draft, event: EventOf<"run.cancel">): void {
-  const { status } = draft.run();
+  const { status, rollback } = draft.run();
   if (status !== "pending" && status !== "running" && status !== "paused") return;
-  draft.record(event, "run.cancelling", {
-    reason: event.reason,
-    rollback: event.rollback ?? false,
-  });
-  if (event.rollback !== true || draft.run().rollback !== null)
+  const undoes = event.rollback ?? false;
+  draft.record(event, "run.cancelling", { reason: event.reason, rollback: undoes });
+  if (!undoes || status === "pending") {
+    draft.set({ rollback: null });
     return finish(draft, "cancelled", event);
-  if (status === "paused") draft.set({ status: "running", pause: null });
-  const message = "The run was cancelled";
-  beginRollback(
-    draft,
-    { name: "Error", code: "CANCELLED", message, retryable: false },
-    "cancelled",
-    event,
-  );
+  }
+  if (status === "paused") goOn(draft, event);
+  if (rollback !== null) return draft.set({ rollback: { ...rollback, then: "cancelled" } });
+  beginRollback(draft, wasCancelled("The run was cancelled"), "cancelled", event);
+}
+
+/** Undoes what the run did because its parent rolls back, also when it has ended. */
+export function undoRun(draft: Draft, event: EventOf<"run.undo">): void {
+  const { status, rollback, finishedAtMs } = draft.run();
+  if (status === "parked") return;
+  draft.record(event, "run.undoing", { reason: event.reason });
+  if (status === "paused") goOn(draft, event);
+  if (finishedAtMs !== null) draft.set(reopened(draft, event));
+  if (status === "pending") draft.set({ status: "running", startedAtMs: event.atMs });
+  if (rollback !== null) return draft.set({ rollback: { ...rollback, forParent: true } });
+  const cause = wasCancelled("The run that started this one was rolled back");
+  draft.set({ error: null });
+  beginRollback(draft, cause, "cancelled", event, true);
+}
+
+/** Ends a pause in order to undo: nothing but the rollback begins again. */
+function goOn(draft: Draft, event: RunEvent): void {
+  draft.set({ status: "running", ...endOfPause(draft.run(), event.atMs) });
+  startClocks(draft, event.atMs);
+}
+
+function wasCancelled(message: string): ErrorRecord {
+  return { name: "Error", code: "CANCELLED", message, retryable: false };
+}
+
+/** A run that had ended goes on; the time between does not count. */
+function reopened(draft: Draft, { atMs }: RunEvent): Partial<RunFields> {
+  const { finishedAtMs, stoodMs } = draft.run();
+  const stood = finishedAtMs === null ? 0 : Math.max(0, atMs - finishedAtMs);
+  return { status: "running", finishedAtMs: null, output: null, stoodMs: stoodMs + stood };
 }
 
 /** Runs failed and cancelled tasks again where the run stopped; with a key only that failed task. */
 export function retry(draft: Draft, event: EventOf<"run.retry">): void {
   const { status } = draft.run();
   if (status !== "failed" && status !== "cancelled") return;
-  draft.set({ status: "running", finishedAtMs: null, error: null });
+  draft.set({ ...reopened(draft, event), error: null });
   draft.record(event, "run.retried", { reason: event.reason, task: event.taskKey });
   startClocks(draft, event.atMs);
+  armWallTime(draft, event);
   reopen(draft, event);
   const { chart } = draft.run();
   if (chart === null) return startChart(draft, event);
@@ -78,9 +111,12 @@ function reopen(draft: Draft, event: EventOf<"run.retry">): void {
     finishedAtMs: null,
     startedAtMs: null,
     scheduledAtMs: null,
+    items: null,
     left: null,
     admitted: null,
+    inside: null,
     stopping: false,
+    childId: null,
   };
   for (const key of draft.keys()) {
     const task = draft.task(key);
@@ -114,9 +150,20 @@ export function runNow(draft: Draft, event: EventOf<"task.run-now">): void {
   }
 }
 
-/** Raises hard limits; a run that such a limit paused is resumed by its operator. */
+/** Raises hard limits; a run that such a limit paused goes on when it has room again. */
 export function raiseBudget(draft: Draft, event: EventOf<"run.budget">): void {
   draft.set({ raised: { ...draft.run().raised, ...event.limits } });
   draft.record(event, "budget.raised", { limits: event.limits, reason: event.reason });
-  if (event.limits["wallMs"] !== undefined) armWallTime(draft, event);
+  const { status, pause: paused, spent } = draft.run();
+  const unit = paused?.budget;
+  if (status === "paused" && unit !== undefined) {
+    const used = unit === "wallMs" ? wallMs(draft.run(), event.atMs) : (spent[unit] ?? 0);
+    if (used < (hardLimit(draft, unit) ?? 0)) resumeRun(draft, event.reason, event);
+  }
+  if (isActiveRun(draft)) armWallTime(draft, event);
+}
+
+function isActiveRun(draft: Draft): boolean {
+  const { status } = draft.run();
+  return status === "running" || status === "paused";
 }

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { ErrorRecord, Json } from "../error-code.ts";
+import { AgentError, type ErrorRecord, type Json } from "../error-code.ts";
 import { nextTask, type TaskEvent } from "../task.ts";
 import type { PlanTask, RunPlan } from "./plan.ts";
 import {
@@ -21,6 +21,8 @@ import {
   type StageCount,
   stageInstance,
   type TaskState,
+  taskInstance,
+  waitOf,
 } from "./state.ts";
 import type { Scope } from "./values.ts";
 
@@ -44,6 +46,8 @@ export interface Rules {
   expand(draft: Draft, task: TaskState, event: RunEvent): void;
   instanceSatisfied(draft: Draft, task: TaskState, event: RunEvent): void;
   instanceFailed(draft: Draft, task: TaskState, error: ErrorRecord, event: RunEvent): void;
+  /** False when the budget lets no further attempt begin: then the run was paused, or has failed. */
+  affords(draft: Draft, event: RunEvent): boolean;
   openWait(draft: Draft, key: string, event: RunEvent): void;
   settleStage(draft: Draft, stage: string, event: RunEvent): void;
   beginRollback(
@@ -53,6 +57,7 @@ export interface Rules {
     event: RunEvent,
   ): void;
   undoFinished(draft: Draft, event: Extract<RunEvent, { type: "task.finished" }>): void;
+  resolveUndo(draft: Draft, event: Extract<RunEvent, { type: "task.resolve" }>): void;
   undoLost(draft: Draft, event: Extract<RunEvent, { type: "task.lost" }>): void;
 }
 
@@ -63,8 +68,10 @@ export interface Draft {
   readonly random: () => number;
   run(): RunFields;
   set(fields: Partial<RunFields>): void;
+  /** Where a look at a task's dependencies begins: a memo, no state. See `isReleased`. */
+  readonly hints: Map<string, number>;
   has(key: string): boolean;
-  /** @throws {Error} When the run has no such task: the event is for another definition. */
+  /** @throws {AgentError} `TASK_UNKNOWN`: the event is for another definition. */
   task(key: string): TaskState;
   planned(task: TaskState): PlanTask;
   add(task: TaskState): void;
@@ -76,10 +83,15 @@ export interface Draft {
   setOutput(key: string, output: Json): void;
   count(stage: string): StageCount;
   inFlight(): number;
+  /** Keys of the tasks that wait for this, oldest first; see `waitOf`. */
+  waiting(name: string): Iterable<string>;
   /** Keys of all tasks as of now, of the overlay too. */
   keys(): readonly string[];
   /** Timers as of now. */
   timers(): readonly (readonly [string, RunTimer])[];
+  /** Timers that this turn has set and not cleared. */
+  newTimers(): readonly (readonly [string, RunTimer])[];
+  timer(key: string): RunTimer | undefined;
   setTimer(key: string, event: Json, dueAtMs: number): void;
   replaceTimer(key: string, timer: RunTimer): void;
   clearTimer(key: string): void;
@@ -99,7 +111,12 @@ export interface OpenDraft extends Draft {
   effects(): readonly RunEffect[];
   counts(): ReadonlyMap<string, StageCount>;
   newOutputs(): ReadonlyMap<string, Json>;
+  /** By what is waited for: which tasks began to (true), and which no longer do. */
+  waitChanges(): ReadonlyMap<string, ReadonlyMap<string, boolean>>;
 }
+
+/** Of runs in memory, by their tasks: it lives as long as these do. */
+const hintsOf = new WeakMap<RunState["tasks"], Map<string, number>>();
 
 const noCount: StageCount = { moving: 0, blocked: 0, bad: 0 };
 
@@ -114,6 +131,7 @@ export function openDraft(
     timers: oldTimers,
     outputs: oldOutputs,
     counts: oldCounts,
+    waiting: oldWaiting,
     ...fields
   } = before;
   let run: RunFields = fields;
@@ -123,6 +141,9 @@ export function openDraft(
   const outputs = new Map<string, Json>();
   const observed = new Map<string, Json>();
   const counts = new Map(oldCounts);
+  const waits = new Map<string, Map<string, boolean>>();
+  const hints = hintsOf.get(oldTasks) ?? new Map<string, number>();
+  hintsOf.set(oldTasks, hints);
   const journal: JournalDraft[] = [];
   const effects: RunEffect[] = [];
   let pending = emptyPatch();
@@ -139,7 +160,10 @@ export function openDraft(
   function task(key: string): TaskState {
     const state = tasks.get(key) ?? oldTasks.get(key);
     if (state === undefined)
-      throw new Error(`Cannot apply an event: run ${run.id} has no task "${key}"`);
+      throw new AgentError(
+        "TASK_UNKNOWN",
+        `Cannot apply an event: run ${run.id} has no task "${key}"`,
+      );
     return state;
   }
 
@@ -152,6 +176,11 @@ export function openDraft(
   function recount(from: TaskState | undefined, to: TaskState): void {
     if (from !== undefined && isAtWork(from, plan)) inFlight -= 1;
     if (isAtWork(to, plan)) inFlight += 1;
+    const [was, is] = [from === undefined ? undefined : waitOf(from, plan), waitOf(to, plan)];
+    if (was !== is) {
+      if (was !== undefined) markWait(was, to.key, false);
+      if (is !== undefined) markWait(is, to.key, true);
+    }
     const stage = stageInstance(planned(to).stage, to.iteration);
     const [left, joined] = [from === undefined ? undefined : countOf(from), countOf(to)];
     if (left === joined) return;
@@ -159,6 +188,13 @@ export function openDraft(
     if (left !== undefined) count[left] -= 1;
     if (joined !== undefined) count[joined] += 1;
     counts.set(stage, count);
+  }
+
+  function markWait(name: string, key: string, waitsNow: boolean): void {
+    const changes = waits.get(name) ?? new Map<string, boolean>();
+    // Whoever waits again stands at the end.
+    changes.delete(key);
+    waits.set(name, changes.set(key, waitsNow));
   }
 
   function put(to: TaskState, from: TaskState | undefined): void {
@@ -177,6 +213,7 @@ export function openDraft(
     plan,
     random,
     run: () => run,
+    hints,
     set: (patch) => {
       run = { ...run, ...patch };
       pending.run = { ...pending.run, ...patch };
@@ -202,11 +239,20 @@ export function openDraft(
     },
     count: (stage) => counts.get(stage) ?? noCount,
     inFlight: () => inFlight,
+    waiting: function* waiting(name) {
+      const changes = waits.get(name);
+      for (const key of oldWaiting.get(name) ?? []) if (!changes?.has(key)) yield key;
+      for (const [key, waitsNow] of [...(changes ?? [])]) if (waitsNow) yield key;
+    },
+    waitChanges: () => waits,
     keys: () => [...oldTasks.keys(), ...[...tasks.keys()].filter((key) => !oldTasks.has(key))],
     timers: () => [
       ...[...oldTimers].filter(([key]) => !timers.has(key)),
       ...[...timers].flatMap(([key, timer]) => (timer === null ? [] : [[key, timer] as const])),
     ],
+    newTimers: () =>
+      [...timers].flatMap(([key, timer]) => (timer === null ? [] : [[key, timer] as const])),
+    timer: (key) => (timers.has(key) ? (timers.get(key) ?? undefined) : oldTimers.get(key)),
     // Whole milliseconds: what is stored is what the journal says.
     setTimer: (key, event, dueAtMs) =>
       putTimer(key, { event, dueAtMs: Math.round(dueAtMs), remainingMs: null }),
@@ -255,21 +301,30 @@ export function openDraft(
   /** The newest iteration that has one; of a group its instances' outputs, in order. */
   function outputOf(name: string, reader: TaskState | undefined): Json | undefined {
     const own = plan.tasks.get(name)?.stage === plan.tasks.get(reader?.plan ?? "")?.stage;
-    let iteration = own ? (reader?.iteration ?? 1) : 1;
-    if (!own) while (hasTask(`${name}#${iteration + 1}`)) iteration += 1;
+    const stage = plan.tasks.get(name)?.stage ?? "";
+    const iteration = own ? (reader?.iteration ?? 1) : (run.chart?.entered[stage] ?? 1);
+    const group = plan.tasks.get(name)?.group ?? null;
+    if (own && reader?.index != null && group === plan.tasks.get(reader.plan)?.group) {
+      return itemOutput(name, iteration, reader.index) ?? undefined;
+    }
     const key = stageInstance(name, iteration);
     if (!hasTask(key)) return undefined;
-    const { left, status } = task(key);
+    const { items, status } = task(key);
     if (status === "skipped") {
-      const stand = [...plan.tasks.values()].find(({ alternativeTo }) => alternativeTo === name);
-      return stand === undefined ? undefined : outputOf(stand.key, reader);
+      const stand = plan.alternatives.get(name);
+      return stand === undefined ? undefined : outputOf(stand, reader);
     }
-    if (left === null) return read(key);
-    const list: Json[] = [];
-    for (let index = 0; hasTask(`${key}[${index}]`); index += 1) {
-      list.push(read(`${key}[${index}]`) ?? null);
-    }
-    return list;
+    if (status !== "succeeded") return undefined;
+    if (items === null) return read(key);
+    return Array.from({ length: items }, (_, index) => itemOutput(name, iteration, index));
+  }
+
+  /** Of one item of a group; null when it was skipped and nothing stands in. */
+  function itemOutput(name: string, iteration: number, index: number): Json {
+    const found = read(taskInstance(name, iteration, index));
+    const stand = plan.alternatives.get(name);
+    if (found !== undefined || stand === undefined) return found ?? null;
+    return read(taskInstance(stand, iteration, index)) ?? null;
   }
 
   function hasTask(key: string): boolean {

@@ -8,10 +8,10 @@
 import { AgentError, type ErrorRecord, type Json, toErrorRecord } from "../error-code.ts";
 import { isOpen, isSatisfied } from "../task.ts";
 import type { Draft } from "./draft.ts";
-import { dependencyOf } from "./lookup.ts";
+import { isReleased } from "./lookup.ts";
 import type { PlanGroup } from "./plan.ts";
 import { blockedTask, type RunEvent, type TaskState, taskInstance } from "./state.ts";
-import { begin, cancelTask, failAtOnce, failed, succeed } from "./tasks.ts";
+import { begin, cancelTask, closeStage, failAtOnce, passOver, stopWork, succeed } from "./tasks.ts";
 import { resolve } from "./values.ts";
 
 /** Items of one group at most. */
@@ -33,40 +33,39 @@ export function expand(draft: Draft, task: TaskState, event: RunEvent): void {
   const group = groupOf(draft, task);
   const members = wholes(draft, group, task.iteration);
   if (members.some(({ status }) => status !== "blocked")) return;
-  if (!members.every((member) => isReleased(draft, group, member))) return;
+  const isInside = (key: string) => group.tasks.includes(key);
+  if (!members.every((member) => isReleased(draft, member, isInside))) return;
   const items = itemsOf(draft, group, task);
   if (!Array.isArray(items)) {
     const [first] = members;
     if (first !== undefined) failAtOnce(draft, first.key, items as ErrorRecord, event);
     return;
   }
+  const [first] = members;
   for (const member of members) {
-    draft.move(
-      member.key,
-      { type: "unblock" },
-      { readyAtMs: event.atMs, scheduledAtMs: event.atMs },
-    );
-    draft.move(
-      member.key,
-      { type: "open" },
-      { startedAtMs: event.atMs, left: items.length, admitted: 0 },
-    );
-    for (const [index, value] of items.entries()) {
-      const key = taskInstance(member.plan, member.iteration, index);
-      draft.add(blockedTask(key, member.plan, member.iteration, { index, value: value as Json }));
-    }
+    const left = addInstances(draft, member, items);
+    const readyAtMs = event.atMs;
+    draft.move(member.key, { type: "unblock" }, { readyAtMs, scheduledAtMs: readyAtMs });
+    const cursor = member.key === first?.key ? { admitted: 0, inside: 0 } : {};
+    const patch = { startedAtMs: event.atMs, items: items.length, left, ...cursor };
+    draft.move(member.key, { type: "open" }, patch);
   }
   draft.record(event, "group.expanded", { group: group.key, items: items.length });
-  if (items.length === 0) for (const { key } of members) closeWhole(draft, key, event);
-  else admit(draft, group, task.iteration, event);
+  for (const { key } of members) if (draft.task(key).left === 0) closeWhole(draft, key, event);
+  admit(draft, group, task.iteration, event);
 }
 
-function isReleased(draft: Draft, group: PlanGroup, member: TaskState): boolean {
-  return draft.planned(member).after.every((key) => {
-    if (group.tasks.includes(key)) return true;
-    const dependency = dependencyOf(draft, member, key);
-    return dependency !== undefined && isSatisfied(dependency.status);
-  });
+/** Instances that an earlier opening of the group finished keep their results. Returns how many are left. */
+function addInstances(draft: Draft, member: TaskState, items: readonly Json[]): number {
+  let left = 0;
+  for (const [index, value] of items.entries()) {
+    const key = taskInstance(member.plan, member.iteration, index);
+    if (!draft.has(key)) {
+      draft.add(blockedTask(key, member.plan, member.iteration, { index, value }));
+    }
+    if (!isSatisfied(draft.task(key).status)) left += 1;
+  }
+  return left;
 }
 
 function itemsOf(draft: Draft, group: PlanGroup, task: TaskState): readonly Json[] | ErrorRecord {
@@ -92,36 +91,24 @@ function itemsOf(draft: Draft, group: PlanGroup, task: TaskState): readonly Json
 
 /** Lets further items in while the window has room. */
 function admit(draft: Draft, group: PlanGroup, iteration: number, event: RunEvent): void {
+  const members = group.tasks.map((key) => taskInstance(key, iteration));
+  const [first = "", last = ""] = [members[0], members.at(-1)];
   for (;;) {
-    const members = wholes(draft, group, iteration);
-    const [first, last] = [members[0], members.at(-1)];
-    if (first?.status !== "running" || last?.left == null || first.admitted === null) return;
-    const { admitted } = first;
-    const isFull = admitted - finishedItems(draft, last, admitted) >= group.window;
-    const next = `${first.key}[${admitted}]`;
-    if (isFull || !draft.has(next)) return;
-    draft.update(first.key, { admitted: admitted + 1 });
-    for (const member of members) releaseInGroup(draft, group, `${member.key}[${admitted}]`, event);
+    const { admitted, inside, items, status } = draft.task(first);
+    if (status !== "running" || admitted === null || inside === null) return;
+    if (inside >= group.window || admitted >= (items ?? 0)) return;
+    const isThrough = isSatisfied(draft.task(`${last}[${admitted}]`).status);
+    draft.update(first, { admitted: admitted + 1, inside: isThrough ? inside : inside + 1 });
+    for (const member of members) releaseInGroup(draft, group, `${member}[${admitted}]`, event);
   }
 }
 
-/** The last task of a chain has `left` items to go, of those that there are. */
-function finishedItems(draft: Draft, last: TaskState, admitted: number): number {
-  let total = admitted;
-  while (draft.has(`${last.key}[${total}]`)) total += 1;
-  return total - (last.left ?? 0);
-}
-
 /** Begins an instance when the tasks before it have finished its item. */
-export function releaseInGroup(draft: Draft, group: PlanGroup, key: string, event: RunEvent): void {
+function releaseInGroup(draft: Draft, group: PlanGroup, key: string, event: RunEvent): void {
   const task = draft.task(key);
   if (task.status !== "blocked") return;
-  const isFree = draft.planned(task).after.every((dependency) => {
-    if (!group.tasks.includes(dependency)) return true;
-    const instance = taskInstance(dependency, task.iteration, task.index);
-    return draft.has(instance) && isSatisfied(draft.task(instance).status);
-  });
-  if (isFree) begin(draft, task, event);
+  // What lies outside was there before the group began.
+  if (isReleased(draft, task, (name) => !group.tasks.includes(name))) begin(draft, task, event);
 }
 
 /** One instance is through: the next task gets its item, and the window may have room again. */
@@ -130,9 +117,16 @@ export function instanceSatisfied(draft: Draft, task: TaskState, event: RunEvent
   const whole = taskInstance(task.plan, task.iteration);
   const left = (draft.task(whole).left ?? 1) - 1;
   draft.update(whole, { left });
+  const first = taskInstance(group.tasks[0] ?? "", task.iteration);
+  const { inside, admitted } = draft.task(first);
+  // An operator may skip an item that has not begun.
+  if (task.plan === group.tasks.at(-1) && inside !== null && (task.index ?? 0) < (admitted ?? 0)) {
+    draft.update(first, { inside: inside - 1 });
+  }
   for (const name of draft.plan.dependents.get(task.plan) ?? []) {
     if (!group.tasks.includes(name)) continue;
-    releaseInGroup(draft, group, taskInstance(name, task.iteration, task.index), event);
+    const next = taskInstance(name, task.iteration, task.index);
+    if ((task.index ?? 0) < (admitted ?? 0)) releaseInGroup(draft, group, next, event);
   }
   if (left === 0) closeWhole(draft, whole, event);
   admit(draft, group, task.iteration, event);
@@ -151,20 +145,16 @@ export function instanceFailed(
   event: RunEvent,
 ): void {
   const key = taskInstance(task.plan, task.iteration);
-  const { attempt, status } = draft.task(key);
-  if (status !== "running") return;
-  for (const member of wholes(draft, groupOf(draft, task), task.iteration)) {
-    for (let index = 0; draft.has(`${member.key}[${index}]`); index += 1) {
-      const instance = draft.task(`${member.key}[${index}]`);
-      if (isOpen(instance.status)) cancelTask(draft, instance.key, event);
-    }
-  }
+  const whole = draft.task(key);
+  if (whole.status !== "running") return;
+  const others = wholes(draft, groupOf(draft, task), task.iteration);
+  const { attempt } = whole;
   draft.move(key, { type: "fail", attempt, mayRepeat: false }, { error, finishedAtMs: event.atMs });
-  draft.record(event, "task.failed", {
-    task: key,
-    attempt,
-    code: error.code,
-    message: error.message,
-  });
-  failed(draft, key, error, event);
+  const { code, message } = error;
+  draft.record(event, "task.failed", { task: key, attempt, code, message });
+  stopWork(draft, whole, event);
+  for (const other of others) if (isOpen(other.status)) cancelTask(draft, other.key, event);
+  const { onFailure } = draft.planned(whole);
+  if (onFailure.type === "alternative") return passOver(draft, key, error, event);
+  closeStage(draft, draft.task(key), error, event);
 }

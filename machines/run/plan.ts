@@ -111,6 +111,8 @@ export interface RunPlan {
   readonly dependents: ReadonlyMap<string, readonly string[]>;
   readonly stages: ReadonlyMap<string, readonly string[]>;
   readonly groups: ReadonlyMap<string, PlanGroup>;
+  /** The task that takes another's place, by that one's key. */
+  readonly alternatives: ReadonlyMap<string, string>;
   /** Tasks whose outputs decisions of the run read: the only ones that its owner keeps in memory. */
   readonly observed: ReadonlySet<string>;
   readonly maxParallel: number;
@@ -138,8 +140,9 @@ export function createPlan(
 ): RunPlan {
   const byKey = new Map<string, PlanTask>();
   const stages = new Map<string, string[]>();
+  const substitutes = tasks.filter(({ alternativeTo }) => alternativeTo !== null);
   for (const task of tasks) {
-    byKey.set(task.key, withAlternatives(task, tasks));
+    byKey.set(task.key, withAlternatives(task, substitutes));
     const stage = stages.get(task.stage) ?? [];
     stage.push(task.key);
     stages.set(task.stage, stage);
@@ -158,6 +161,11 @@ export function createPlan(
     dependents,
     stages,
     groups: new Map(groups.map((group) => [group.key, group])),
+    alternatives: new Map(
+      tasks.flatMap(({ key, alternativeTo }) =>
+        alternativeTo === null ? [] : [[alternativeTo, key] as const],
+      ),
+    ),
     observed: observedBy(tasks, groups, statechart, options.output),
     maxParallel,
     budget: options.budget ?? {},
@@ -169,8 +177,8 @@ export function createPlan(
 }
 
 /** Who waits for a task waits for what takes its place too: that one is skipped when it is not needed. */
-function withAlternatives(task: PlanTask, all: readonly PlanTask[]): PlanTask {
-  const stands = all
+function withAlternatives(task: PlanTask, substitutes: readonly PlanTask[]): PlanTask {
+  const stands = substitutes
     .filter(({ alternativeTo, key }) => {
       return alternativeTo !== null && key !== task.key && task.after.includes(alternativeTo);
     })
@@ -192,10 +200,11 @@ function observedBy(
     if (task.kind !== "action" || task.local) templates.push(task.input);
   }
   const refs = refsOf(templates);
+  const read = new Set(refs.flatMap(({ kind, name }) => (kind === "output" ? [name] : [])));
+  for (const { key, alternativeTo } of tasks) {
+    if (alternativeTo !== null && read.has(alternativeTo)) read.add(key);
+  }
   // What the chart reads of an event is the output of what it invoked.
   const whole = refs.some(({ kind }) => kind === "event") ? tasks : [];
-  return new Set([
-    ...refs.flatMap(({ kind, name }) => (kind === "output" ? [name] : [])),
-    ...whole.map(({ key }) => key),
-  ]);
+  return new Set([...read, ...whole.map(({ key }) => key)]);
 }

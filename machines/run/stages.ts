@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { ErrorRecord, Json } from "../error-code.ts";
+import { AgentError, type ErrorRecord, type Json, toErrorRecord } from "../error-code.ts";
 import { isOpen, isSatisfied } from "../task.ts";
 import {
   type ChartState,
@@ -18,6 +18,8 @@ import { tasksOf } from "./lookup.ts";
 import {
   blockedTask,
   type RunEvent,
+  type RunFields,
+  type RunTimer,
   stageInstance,
   type TaskState,
   taskInstance,
@@ -31,7 +33,8 @@ export const pendingSignalLimit = 1_000;
 const chartStepLimit = 1_000;
 
 export function startChart(draft: Draft, event: RunEvent): void {
-  const step = chartStart(draft.plan.chart, draft.scope());
+  const step = tryStep(draft, event, () => chartStart(draft.plan.chart, draft.scope()));
+  if (step === undefined) return;
   draft.set({
     chart: { value: step.value, context: step.context, invoked: {}, entered: {}, history: {} },
   });
@@ -47,14 +50,34 @@ export function tellChart(draft: Draft, chartEvent: Json, event: RunEvent, depth
     fail(draft, { name: "Error", code: "CHART_LOOPS", message, retryable: false }, event);
     return true;
   }
-  const step = chartStep(draft.plan.chart, chart, chartEvent, draft.scope());
+  const step = tryStep(draft, event, () =>
+    chartStep(draft.plan.chart, chart, chartEvent, draft.scope()),
+  );
+  if (step === undefined) return true;
   follow(draft, step, event, depth);
   return step.taken;
 }
 
+/** Guards and assignments read data that a definition cannot promise: what they throw fails the run. */
+function tryStep(draft: Draft, event: RunEvent, take: () => ChartStep): ChartStep | undefined {
+  try {
+    return take();
+  } catch (error) {
+    const { name, message } = toErrorRecord(error);
+    fail(draft, { name, message, code: "CHART_FAILED", retryable: false }, event);
+    return undefined;
+  }
+}
+
 export function chartWants(draft: Draft, chartEvent: Json): boolean {
   const { chart } = draft.run();
-  return chart !== null && chartTakes(draft.plan.chart, chart, chartEvent, draft.scope());
+  if (chart === null) return false;
+  try {
+    return chartTakes(draft.plan.chart, chart, chartEvent, draft.scope());
+  } catch {
+    // Its guard cannot be read: taking the event says so, and fails the run.
+    return true;
+  }
 }
 
 function follow(draft: Draft, step: ChartStep, event: RunEvent, depth: number): void {
@@ -191,11 +214,15 @@ export function finish(
   draft: Draft,
   status: "completed" | "failed" | "cancelled",
   event: RunEvent,
+  wasUndone = false,
 ): void {
+  const filled = status === "completed" ? outputOf(draft) : { output: null };
+  if (filled instanceof AgentError) return fail(draft, toErrorRecord(filled), event);
+  const { output } = filled;
   for (const key of draft.keys()) {
     const task = draft.task(key);
     const isLeft = task.index === null || task.status !== "blocked";
-    if (isOpen(task.status) && task.status !== "compensating" && isLeft) {
+    if (isOpen(task.status) && isLeft) {
       // A stage that the chart never entered stays as it is: blocked.
       if (task.status !== "blocked" || status === "cancelled") cancelTask(draft, key, event);
     }
@@ -203,12 +230,14 @@ export function finish(
   const done = status === "completed";
   // The chart's own timers stand still until a retry goes on.
   if (done) for (const [key] of draft.timers()) draft.clearTimer(key);
-  else stopClocks(draft, event.atMs);
-  const output = done ? outputOf(draft) : null;
+  else stopClocks(draft, draft.timers(), event.atMs);
+  const { pause, stoodMs } = draft.run();
+  const stood = pause?.clocks === "stop" ? Math.max(0, event.atMs - pause.atMs) : 0;
   draft.set({
     status,
     finishedAtMs: event.atMs,
     pause: null,
+    stoodMs: stoodMs + stood,
     output,
     ...(done ? { error: null } : {}),
   });
@@ -219,6 +248,7 @@ export function finish(
     error === null ? {} : { code: error.code, message: error.message },
   );
   if (parent === null) return;
+  if (wasUndone) return tellUndone(draft, parent);
   const outcome = done
     ? { type: "succeeded", output, spent }
     : { type: "failed", error: (error ?? cancelled(status)) as unknown as Json, spent };
@@ -235,8 +265,21 @@ export function finish(
   });
 }
 
-function outputOf(draft: Draft): Json {
-  return draft.plan.output === undefined ? null : resolve(draft.plan.output, draft.scope());
+function tellUndone(draft: Draft, { workflowId, taskKey }: NonNullable<RunFields["parent"]>): void {
+  const childId = draft.run().id;
+  const told = { type: "child.undone", taskKey, childId, by: "child" };
+  draft.effect({ type: "tell-parent", workflowId, event: told });
+}
+
+/** The run's output, or why it cannot be filled in. */
+function outputOf(draft: Draft): { readonly output: Json } | AgentError {
+  if (draft.plan.output === undefined) return { output: null };
+  try {
+    return { output: resolve(draft.plan.output, draft.scope()) };
+  } catch (error) {
+    if (error instanceof AgentError) return error;
+    throw error;
+  }
 }
 
 function cancelled(status: string): ErrorRecord {
@@ -245,8 +288,12 @@ function cancelled(status: string): ErrorRecord {
 }
 
 /** Clocks of timers stand still: what is left of them is kept. */
-export function stopClocks(draft: Draft, atMs: number): void {
-  for (const [key, timer] of draft.timers()) {
+export function stopClocks(
+  draft: Draft,
+  timers: readonly (readonly [string, RunTimer])[],
+  atMs: number,
+): void {
+  for (const [key, timer] of timers) {
     if (timer.dueAtMs === null) continue;
     const remainingMs = Math.max(0, timer.dueAtMs - atMs);
     draft.replaceTimer(key, { ...timer, dueAtMs: null, remainingMs });
@@ -262,6 +309,7 @@ export function startClocks(draft: Draft, atMs: number): void {
 
 /** Gives signals that wait to whoever takes them now, oldest first. */
 export function deliverSignals(draft: Draft, event: RunEvent, depth = 0): void {
+  if (draft.run().rollback !== null) return;
   for (const signal of draft.run().signals) {
     const told = { type: signal.name, payload: signal.payload };
     if (!chartWants(draft, told)) continue;

@@ -7,7 +7,7 @@
 import type { ErrorRecord, Json } from "../error-code.ts";
 import { isInFlight, isOpen, isSatisfied, type TaskSnapshot } from "../task.ts";
 import type { ChartState } from "./chart-machine.ts";
-import { defaultPriority, type RunPlan } from "./plan.ts";
+import { defaultPriority, type PlanTask, type RunPlan } from "./plan.ts";
 
 export type RunStatus =
   | "pending"
@@ -27,10 +27,14 @@ export interface TaskState extends TaskSnapshot {
   /** Which item of its group it works on; null for every other task and for the whole of a group. */
   readonly index: number | null;
   readonly item: Json;
+  /** Instances that a group task has in all, once its list is known; null for every other task. */
+  readonly items: number | null;
   /** Instances that a group task still waits for; null when it has none. */
   readonly left: number | null;
-  /** Items of its group that have begun; only on the first task of a group. */
+  /** Items that were let into its group; only on the first task of a group. */
   readonly admitted: number | null;
+  /** Items that are inside of its group now; only on the first task of a group. */
+  readonly inside: number | null;
   /** First time that it was ready. */
   readonly scheduledAtMs: number | null;
   readonly readyAtMs: number | null;
@@ -44,7 +48,10 @@ export interface TaskState extends TaskSnapshot {
   readonly urgent: boolean;
   /** It was in an agent's hands when it ended badly: what it did may have happened. */
   readonly unknownOutcome: boolean;
-  /** Its last attempt was told to stop and has not yet: its slot is still in use. */
+  /**
+   * Its last attempt was told to stop and has not yet: its slot is still in use. Of a task that
+   * started a run: that run was told to.
+   */
   readonly stopping: boolean;
   /** Run that a task of kind `workflow` started. */
   readonly childId: string | null;
@@ -70,6 +77,8 @@ export interface Rollback {
   readonly queue: readonly string[];
   /** What the run is when all is undone. */
   readonly then: "failed" | "cancelled";
+  /** The run's parent rolls back, and waits for this. */
+  readonly forParent?: boolean;
 }
 
 /** A run without its tasks. */
@@ -98,8 +107,12 @@ export interface RunFields {
   readonly pause: {
     readonly atMs: number;
     readonly clocks: "stop" | "run";
-    drained: boolean;
+    readonly drained: boolean;
+    /** The unit whose limit paused it: raising that resumes. */
+    readonly budget?: string;
   } | null;
+  /** Milliseconds since the start that do not count as wall time: it was paused, or had ended. */
+  readonly stoodMs: number;
   /** The task of another run that waits for this one. */
   readonly parent: { readonly workflowId: string; readonly taskKey: string } | null;
 }
@@ -120,6 +133,8 @@ export interface RunState extends RunFields {
   readonly counts: ReadonlyMap<string, StageCount>;
   /** Tasks of agents in flight. Derived from the tasks. */
   readonly inFlight: number;
+  /** Keys of tasks that no agent carries, by what they wait for (`waitOf`), oldest first. Derived from the tasks. */
+  readonly waiting: ReadonlyMap<string, ReadonlySet<string>>;
 }
 
 export type TaskOutcome =
@@ -174,6 +189,8 @@ export type RunEvent = Common &
       } & Reason)
     /** An operator puts a parked run back to work. */
     | ({ readonly type: "run.unpark" } & Reason)
+    /** The run's parent undoes the task that this run was; it hears of the end as `child.undone`. */
+    | ({ readonly type: "run.undo" } & Reason)
     | ({ readonly type: "run.retry"; readonly taskKey: string | null } & Reason)
     | ({ readonly type: "run.priority"; readonly priority: number } & Reason)
     | ({ readonly type: "run.budget"; readonly limits: Readonly<Record<string, number>> } & Reason)
@@ -203,16 +220,18 @@ export type RunEvent = Common &
         readonly type: "task.stopped";
         readonly how: string;
         readonly afterMs: number;
+        readonly spent?: Readonly<Record<string, number>>;
       } & OfAttempt)
     | ({
         readonly type: "child.finished";
         readonly childId: string;
         readonly outcome: TaskOutcome;
       } & OfTask)
+    | ({ readonly type: "child.undone"; readonly childId: string } & OfTask)
     | ({ readonly type: "retry.due" } & OfAttempt)
     | ({
         readonly type: "timeout.due";
-        readonly limit: "schedule-to-start" | "schedule-to-close" | "approval";
+        readonly limit: "schedule-to-start" | "schedule-to-close" | "start-to-close";
       } & OfAttempt)
     | ({ readonly type: "sleep.due" } & OfAttempt)
     | ({ readonly type: "undo.due" } & OfAttempt)
@@ -304,6 +323,7 @@ export function initialRun(id: string, plan: RunPlan, options: InitialOptions = 
     raised: {},
     rollback: null,
     pause: null,
+    stoodMs: 0,
     parent: options.parent ?? null,
     tasks,
     timers: new Map(),
@@ -324,8 +344,10 @@ export function blockedTask(
     iteration,
     index: item?.index ?? null,
     item: item?.value ?? null,
+    items: null,
     left: null,
     admitted: null,
+    inside: null,
     status: "blocked",
     attempt: 0,
     failures: 0,
@@ -363,25 +385,48 @@ export function countOf(task: TaskState): keyof StageCount | undefined {
 
 /** True while an attempt of an agent may be under way: what slots are counted by. */
 export function isAtWork(task: TaskState, plan: RunPlan): boolean {
-  if (task.status === "compensating" || task.stopping) return true;
-  return (
-    isInFlight(task.status) && task.left === null && plan.tasks.get(task.plan)?.kind === "action"
-  );
+  const planned = plan.tasks.get(task.plan);
+  if (task.status === "compensating") return !isUndoneByChild(planned);
+  if (planned?.kind !== "action" || task.left !== null) return false;
+  return task.stopping || isInFlight(task.status);
+}
+
+/** True when what undoes the task is the rollback of the run that it started. */
+export function isUndoneByChild(planned: PlanTask | undefined): boolean {
+  return planned?.kind === "workflow" && planned.compensate?.agent === "";
+}
+
+/** What a task that no agent carries waits for: `child`, `signal/NAME`, or `go` (ready, and the run is paused). */
+export function waitOf(task: TaskState, plan: RunPlan): string | undefined {
+  const planned = plan.tasks.get(task.plan);
+  if (planned === undefined || planned.kind === "action" || task.left !== null) return undefined;
+  if (task.status === "ready") return "go";
+  if (task.status !== "running") return undefined;
+  if (planned.kind === "workflow") return "child";
+  return planned.kind === "signal" ? `signal/${planned.signal}` : undefined;
 }
 
 /** What a run knows of its tasks by counting: needed once, when it is loaded. */
 export function derive(
   tasks: Iterable<TaskState>,
   plan: RunPlan,
-): Pick<RunState, "counts" | "inFlight"> {
+): Pick<RunState, "counts" | "inFlight" | "waiting"> {
+  const waits: { readonly task: TaskState; readonly name: string }[] = [];
   const counts = new Map<string, StageCount>();
   let inFlight = 0;
   for (const task of tasks) {
     if (isAtWork(task, plan)) inFlight += 1;
+    const name = waitOf(task, plan);
+    if (name !== undefined) waits.push({ task, name });
     const kind = countOf(task);
     const stage = stageInstance(plan.tasks.get(task.plan)?.stage ?? "", task.iteration);
     const count = counts.get(stage) ?? { moving: 0, blocked: 0, bad: 0 };
     counts.set(stage, kind === undefined ? count : { ...count, [kind]: count[kind] + 1 });
   }
-  return { counts, inFlight };
+  waits.sort((a, b) => (a.task.startedAtMs ?? 0) - (b.task.startedAtMs ?? 0));
+  const waiting = new Map<string, Set<string>>();
+  for (const { task, name } of waits) {
+    waiting.set(name, (waiting.get(name) ?? new Set()).add(task.key));
+  }
+  return { counts, inFlight, waiting };
 }

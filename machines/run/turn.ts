@@ -13,13 +13,23 @@
  */
 
 import type { Json } from "../error-code.ts";
-import { armWallTime, spend, wallTimeDue } from "./budget.ts";
+import * as attempts from "./attempts.ts";
+import { affords, armWallTime, enforce, spend, wallTimeDue } from "./budget.ts";
 import * as control from "./control.ts";
+import * as decisions from "./decisions.ts";
 import { type OpenDraft, openDraft, type Rules, type TaskChange } from "./draft.ts";
 import { forked } from "./fork.ts";
 import { expand, instanceFailed, instanceSatisfied } from "./groups.ts";
 import type { RunPlan } from "./plan.ts";
-import { beginRollback, continueRollback, undoDue, undoFinished, undoLost } from "./saga.ts";
+import {
+  beginRollback,
+  childUndone,
+  continueRollback,
+  resolveUndo,
+  undoDue,
+  undoFinished,
+  undoLost,
+} from "./saga.ts";
 import { settleStage, startChart, stopClocks, tellChart } from "./stages.ts";
 import type {
   JournalDraft,
@@ -30,7 +40,6 @@ import type {
   RunTimer,
   TaskState,
 } from "./state.ts";
-import * as tasks from "./tasks.ts";
 import * as waits from "./waits.ts";
 
 export interface Turn {
@@ -62,6 +71,7 @@ export type MutableRunState = {
 
 const rules: Rules = {
   spend,
+  affords,
   expand,
   instanceSatisfied,
   instanceFailed,
@@ -70,6 +80,7 @@ const rules: Rules = {
   beginRollback,
   undoFinished,
   undoLost,
+  resolveUndo,
 };
 
 /** @param random From 0 to 1, for the jitter of retries. */
@@ -77,11 +88,13 @@ export function beginTurn(before: RunState, plan: RunPlan, random: () => number 
   const draft = openDraft(before, plan, random, rules);
 
   function apply(event: RunEvent, timer?: string): void {
-    if (timer !== undefined) draft.clearTimer(timer);
+    if (timer !== undefined && !fires(draft, timer, event)) return draft.close(event);
+    const { spent } = draft.run();
     react(draft, event);
+    if (draft.run().spent !== spent) enforce(draft, event);
     const { status, pause } = draft.run();
     if (status === "paused" && pause !== null) {
-      if (pause.clocks === "stop") stopClocks(draft, event.atMs);
+      if (pause.clocks === "stop") stopClocks(draft, draft.newTimers(), event.atMs);
       if (!pause.drained && draft.inFlight() === 0) {
         draft.set({ pause: { ...pause, drained: true } });
         draft.record(event, "run.drained", {});
@@ -106,12 +119,26 @@ export function beginTurn(before: RunState, plan: RunPlan, random: () => number 
         tasks: new Map(before.tasks),
         timers: new Map(before.timers),
         outputs: new Map(before.outputs),
+        waiting: new Map([...before.waiting].map(([name, keys]) => [name, new Set(keys)])),
       };
       advance(draft, state);
       return state;
     },
     advance: (state) => advance(draft, state),
   };
+}
+
+/**
+ * False when an earlier event of the turn has cleared, stopped, or set the timer anew: it was read
+ * before. What is left of it is stored again, since its row goes with the event.
+ */
+function fires(draft: OpenDraft, key: string, event: RunEvent): boolean {
+  const timer = draft.timer(key);
+  if (timer === undefined) return false;
+  const isDue = timer.dueAtMs !== null && timer.dueAtMs <= event.atMs + 1;
+  if (isDue) draft.clearTimer(key);
+  else draft.replaceTimer(key, timer);
+  return isDue;
 }
 
 function advance(draft: OpenDraft, state: MutableRunState): void {
@@ -122,6 +149,16 @@ function advance(draft: OpenDraft, state: MutableRunState): void {
   for (const [key, timer] of draft.changedTimers()) {
     if (timer === null) (timers as Map<string, RunTimer>).delete(key);
     else (timers as Map<string, RunTimer>).set(key, timer);
+  }
+  for (const [name, changes] of draft.waitChanges()) {
+    const all = state.waiting as Map<string, Set<string>>;
+    const keys = all.get(name) ?? new Set();
+    for (const [key, waits] of changes) {
+      keys.delete(key);
+      if (waits) keys.add(key);
+    }
+    if (keys.size === 0) all.delete(name);
+    else all.set(name, keys);
   }
   for (const [key, output] of draft.newOutputs()) (outputs as Map<string, Json>).set(key, output);
 }
@@ -153,49 +190,54 @@ function react(draft: OpenDraft, event: RunEvent): void {
       return control.resume(draft, event);
     case "run.cancel":
       return control.cancel(draft, event);
+    case "run.undo":
+      return control.undoRun(draft, event);
     case "run.retry":
       return control.retry(draft, event);
     case "run.priority":
       return isActive ? control.setPriority(draft, event) : undefined;
     case "run.budget":
-      return isActive ? control.raiseBudget(draft, event) : undefined;
+      return control.raiseBudget(draft, event);
     case "run.unpark":
       return draft.record(event, "run.unparked", { reason: event.reason });
     case "run.signal":
       return isActive ? waits.signalled(draft, event) : undefined;
     case "task.skip":
-      return isActive ? tasks.skipTask(draft, event) : undefined;
+      return isActive ? decisions.skipTask(draft, event) : undefined;
     case "task.run-now":
       return isActive ? control.runNow(draft, event) : undefined;
     case "task.priority":
       return isActive ? control.setTaskPriority(draft, event) : undefined;
     case "task.resolve":
-      return isActive ? tasks.resolveTask(draft, event) : undefined;
+      return isActive ? decisions.resolveTask(draft, event) : undefined;
     case "task.dispatch":
-      return tasks.dispatch(draft, event);
+      return attempts.dispatch(draft, event);
     case "task.started":
-      return tasks.started(draft, event);
+      return attempts.started(draft, event);
     case "task.finished":
-      return tasks.finishAttempt(draft, event);
+      return attempts.finishAttempt(draft, event);
     case "task.lost":
-      return tasks.lost(draft, event);
+      return attempts.lost(draft, event);
     case "task.stopped":
-      return tasks.stopped(draft, event);
+      return attempts.stopped(draft, event);
     case "child.finished":
       return waits.childFinished(draft, event);
+    case "child.undone":
+      return childUndone(draft, event);
     case "retry.due":
-      return isActive ? tasks.retryDue(draft, event) : undefined;
+      return isActive ? attempts.retryDue(draft, event) : undefined;
     case "timeout.due":
-      return isActive ? tasks.timeoutDue(draft, event) : undefined;
+      return isActive ? attempts.timeoutDue(draft, event) : undefined;
     case "sleep.due":
       return isActive ? waits.sleepDue(draft, event) : undefined;
     case "undo.due":
       return undoDue(draft, event);
     case "chart.due":
       draft.clearTimer(`chart/${event.timer}`);
-      return isActive ? void tellChart(draft, event.event, event) : undefined;
+      if (!isActive || draft.run().rollback !== null) return;
+      return void tellChart(draft, event.event, event);
     case "budget.due":
-      return wallTimeDue(draft, event);
+      return isActive ? wallTimeDue(draft, event) : undefined;
     default:
       event satisfies never;
   }

@@ -6,11 +6,11 @@
  */
 
 import { AgentError, toErrorRecord } from "../error-code.ts";
-import { spend } from "./budget.ts";
 import type { Draft } from "./draft.ts";
+import { childNotUndone } from "./saga.ts";
 import { deliverSignals, pendingSignalLimit } from "./stages.ts";
 import type { RunEvent } from "./state.ts";
-import { commandChild, failAttempt, refuse, succeed } from "./tasks.ts";
+import { failAttempt, refuse, succeed } from "./tasks.ts";
 import { resolve } from "./values.ts";
 
 type EventOf<T extends RunEvent["type"]> = Extract<RunEvent, { type: T }>;
@@ -50,6 +50,7 @@ export function openWait(draft: Draft, key: string, event: RunEvent): void {
         const childId = childIdOf(draft.run().id, key, attempt);
         const input = resolve(planned.input ?? {}, draft.scope(task));
         draft.update(key, { childId });
+        armWaitLimit(draft, key, event);
         draft.effect({
           type: "start-child",
           taskKey: key,
@@ -75,7 +76,7 @@ function childIdOf(runId: string, key: string, attempt: number): string {
   return `${runId}.${key.replace("#", "~~").replace("[", "~").replace("]", "")}.${attempt}`;
 }
 
-/** `scheduleToCloseMs` of what waits for others; returns when it is due. */
+/** `scheduleToCloseMs` of what waits for others, over all attempts; returns when it is due. */
 function armWaitLimit(draft: Draft, taskKey: string, event: RunEvent): number | null {
   const task = draft.task(taskKey);
   const limitMs = draft.planned(task).timeouts.scheduleToCloseMs;
@@ -87,8 +88,9 @@ function armWaitLimit(draft: Draft, taskKey: string, event: RunEvent): number | 
     attempt: task.attempt,
     by: "timer",
   };
-  draft.setTimer(`schedule-to-close/${taskKey}`, due, event.atMs + limitMs);
-  return event.atMs + limitMs;
+  const dueAtMs = (task.scheduledAtMs ?? event.atMs) + limitMs;
+  draft.setTimer(`schedule-to-close/${taskKey}`, due, dueAtMs);
+  return dueAtMs;
 }
 
 /** Gives a waiting task the oldest signal of its name that nobody has taken. */
@@ -110,11 +112,7 @@ export function signalled(draft: Draft, event: EventOf<"run.signal">): void {
   draft.set({ signals: [...draft.run().signals, { name, payload, atMs }] });
   draft.record(event, "signal.received", { name, payload });
   deliverSignals(draft, event);
-  for (const key of draft.keys()) {
-    const task = draft.task(key);
-    const waits = task.status === "running" && task.left === null;
-    if (waits && draft.planned(task).signal === name) return takeSignal(draft, key, event);
-  }
+  for (const key of draft.waiting(`signal/${name}`)) return takeSignal(draft, key, event);
 }
 
 export function sleepDue(draft: Draft, event: EventOf<"sleep.due">): void {
@@ -122,26 +120,30 @@ export function sleepDue(draft: Draft, event: EventOf<"sleep.due">): void {
   succeed(draft, event.taskKey, event.attempt, null, event);
 }
 
-/** A child run has ended: its output, or its failure, is the task's. */
+/** A child run has ended: its output, or its failure, is the task's. What it spent counts once. */
 export function childFinished(draft: Draft, event: EventOf<"child.finished">): void {
   const { taskKey, childId, outcome } = event;
   const task = draft.task(taskKey);
-  if (task.childId !== childId || task.status !== "running") {
+  const { attempt, status, stopping } = task;
+  const waits = status === "running" || stopping;
+  if (task.childId !== childId || !waits) {
+    if (task.childId === childId && status === "compensating" && outcome.type === "failed") {
+      return childNotUndone(draft, taskKey, outcome.error, event);
+    }
     return refuse(draft, { ...event, type: "task.finished", attempt: 0 });
   }
-  if (outcome.spent !== undefined) spend(draft, outcome.spent, event);
-  if (outcome.type === "succeeded") succeed(draft, taskKey, task.attempt, outcome.output, event);
-  else failAttempt(draft, taskKey, task.attempt, { ...outcome.error, retryable: false }, event);
-}
-
-/** Pauses or resumes the children that still run. */
-export function commandChildren(
-  draft: Draft,
-  type: "run.pause" | "run.resume",
-  event: RunEvent,
-): void {
-  for (const key of draft.keys()) {
-    const { childId, status } = draft.task(key);
-    if (childId !== null && status === "running") commandChild(draft, childId, type, event);
+  if (stopping) draft.update(taskKey, { stopping: false });
+  if (outcome.spent !== undefined) draft.rules.spend(draft, outcome.spent, event);
+  if (outcome.type === "succeeded") {
+    if (!succeed(draft, taskKey, attempt, outcome.output, event)) {
+      refuse(draft, { ...event, type: "task.finished", attempt });
+    }
+    return;
   }
+  if (stopping) {
+    return draft.record(event, "child.stopped", { task: taskKey, childId });
+  }
+  // What a failed child did before may have to be undone.
+  draft.update(taskKey, { unknownOutcome: true });
+  failAttempt(draft, taskKey, attempt, { ...outcome.error, retryable: false }, event);
 }

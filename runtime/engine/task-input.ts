@@ -17,6 +17,8 @@ export interface Place {
   readonly item: Json;
   /** Of the run's statechart. */
   readonly context?: Json;
+  /** How often each stage was entered. */
+  readonly entered: Readonly<Record<string, number>>;
 }
 
 /** Tasks whose outputs `template` reads, with those that may stand in for them. */
@@ -25,14 +27,10 @@ export function tasksRead(template: unknown, plan: RunPlan): string[] {
     refsOf(template).flatMap(({ kind, name }) => (kind === "output" ? [name] : [])),
   );
   for (const name of names) {
-    const stand = standInOf(plan, name);
-    if (stand !== undefined) names.add(stand.key);
+    const stand = plan.alternatives.get(name);
+    if (stand !== undefined) names.add(stand);
   }
   return [...names];
-}
-
-function standInOf(plan: RunPlan, name: string): PlanTask | undefined {
-  return [...plan.tasks.values()].find(({ alternativeTo }) => alternativeTo === name);
 }
 
 /** The same from the memory of the run's owner, which has the outputs that its plan observes. */
@@ -49,7 +47,7 @@ export function outputsInMemory(state: RunState, names: readonly string[]): Outp
         if (task === undefined) break;
         if (task.status !== "succeeded" || !wanted.has(task.plan)) continue;
         const output = state.outputs.get(key) ?? null;
-        rows.push({ plan: name, iteration, index: task.index, output, size: task.admitted });
+        rows.push({ plan: name, iteration, index: task.index, output, size: task.items });
       }
     }
   }
@@ -84,21 +82,22 @@ function outputOf(
   task: PlanTask,
   place: Place,
 ): Json | undefined {
-  const all = rows.filter((row) => row.plan === name);
-  const sameStage = plan.tasks.get(name)?.stage === task.stage;
-  const iteration = sameStage ? place.iteration : Math.max(0, ...all.map((row) => row.iteration));
-  const found = all.filter((row) => row.iteration === iteration);
-  const sameGroup = task.group !== null && plan.tasks.get(name)?.group === task.group;
-  if (sameGroup) return found.find(({ index }) => index === place.index)?.output;
-  const whole = found.find(({ index }) => index === null);
-  if (whole === undefined) {
-    const stand = standInOf(plan, name);
-    return stand === undefined ? undefined : outputOf(stand.key, rows, plan, task, place);
+  const { stage = "", group = null } = plan.tasks.get(name) ?? {};
+  const iteration = stage === task.stage ? place.iteration : (place.entered[stage] ?? 1);
+  const found = rows.filter((row) => row.plan === name && row.iteration === iteration);
+  const stand = plan.alternatives.get(name);
+  const instead = () =>
+    stand === undefined ? undefined : outputOf(stand, rows, plan, task, place);
+  if (group !== null && group === task.group) {
+    const own = found.find(({ index }) => index === place.index);
+    return own === undefined ? instead() : own.output;
   }
-  if (plan.tasks.get(name)?.group === null) return whole.output;
-  const items = found.filter(({ index }) => index !== null);
-  const length = Math.max(0, ...items.map(({ index }) => (index ?? 0) + 1), whole.size ?? 0);
-  const list: Json[] = Array.from({ length }, () => null);
-  for (const { index, output } of items) if (index !== null) list[index] = output;
+  const whole = found.find(({ index }) => index === null);
+  if (whole === undefined) return instead();
+  if (group === null) return whole.output;
+  const list: Json[] = Array.from({ length: whole.size ?? 0 }, () => null);
+  // Where an item's task was skipped, what took its place may have worked on it.
+  const others = rows.filter((row) => row.plan === stand && row.iteration === iteration);
+  for (const { index, output } of [...others, ...found]) if (index !== null) list[index] = output;
   return list;
 }

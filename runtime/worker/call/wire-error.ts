@@ -15,12 +15,18 @@ const builtIns: ReadonlyMap<string, ErrorConstructor> = new Map(
   ]),
 );
 
-/** An `Error` that carries the record's `name`, `code`, `retryable`, `stack` and `cause`. */
+/** An `Error` that carries the record's `name`, `code`, `retryable`, `retryAfterMs`, `stack` and `cause`. */
 export function reviveError(record: ErrorRecord): Error {
   const { name, message, code, retryable, stack } = record;
   const cause = record.cause === undefined ? undefined : reviveError(record.cause);
   const error = name === "AgentError" ? agentError(record, cause) : builtIn(name, message, cause);
-  Object.assign(error, { name, code, retryable });
+  const { retryAfterMs } = record;
+  Object.assign(error, {
+    name,
+    code,
+    retryable,
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+  });
   if (stack !== undefined) error.stack = stack;
   return error;
 }
