@@ -126,6 +126,12 @@ export interface AgentContext {
   /** What the last attempt that reached `checkpoint` stored, or undefined. */
   readonly lastCheckpoint: Json | undefined;
   /**
+   * Counts towards the run's budget of `unit`: tokens, money, whatever the workflow calls it. What an
+   * attempt spent counts also when it fails.
+   * @throws {AgentError} `SPENDING_INVALID` when `amount` is negative or no number.
+   */
+  spend(unit: string, amount: number): void;
+  /**
    * Times of all tasks of this workflow run, in the order in which they began.
    * @throws {AgentError} `NOT_A_TASK` When this is a request over the bus.
    */
@@ -161,6 +167,8 @@ export interface AgentCallHooks {
   readonly signal: AbortSignal;
   readonly graceMs: number;
   onHeartbeat(progress: Progress | undefined): void;
+  /** What the attempt has spent so far, by unit. */
+  onSpend?(totals: Readonly<Record<string, number>>): void;
   /** Durable when it resolves; a rejection reaches the action. */
   onCheckpoint(data: Json): Promise<void>;
   /** Answers `AgentContext.taskTimes`; a rejection reaches the action. */
@@ -171,9 +179,13 @@ export interface AgentCallHooks {
  * How an attempt ended. A promise of this never rejects and always settles, also when the thread dies:
  * then with the code `AGENT_DIED` (retryable). An aborted attempt ends with `ABORTED`.
  */
-export type AgentOutcome =
+export type AgentOutcome = (
   | { readonly type: "succeeded"; readonly output: Json }
-  | { readonly type: "failed"; readonly error: ErrorRecord };
+  | { readonly type: "failed"; readonly error: ErrorRecord }
+) & {
+  /** By unit, when the attempt spent anything (`AgentContext.spend`). */
+  readonly spent?: Readonly<Record<string, number>>;
+};
 
 /** What a thread measures of itself, four times a second. */
 export interface AgentFigures {

@@ -100,7 +100,7 @@ export function createPlanService(options: PlanServiceOptions): PlanService {
 
   async function computed(
     id: string,
-    run: Omit<RunState, "counts" | "inFlight" | "outputs">,
+    run: Omit<RunState, "counts" | "inFlight" | "outputs" | "waiting">,
     definition: WorkflowDefinition,
     nowMs: number,
   ) {

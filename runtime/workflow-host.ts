@@ -108,6 +108,7 @@ export async function openWorkflowHost(options: WorkflowHostOptions): Promise<Wo
     approvals,
     log,
     startChild: options.startChild,
+    adopt: (id) => runs.adopt(id, incarnation),
     posted: () => engine.wake(),
   });
   const engine = createEngine({

@@ -24,7 +24,12 @@ export function commandOf({ event }: Pick<PendingEvent, "event">): string | unde
   return command;
 }
 
-/** An event that cannot be applied is dropped whole: the others are applied to a fresh turn. */
+/**
+ * An event for a task that the run does not have, and a command that fails, are dropped whole: the
+ * others are applied to a fresh turn.
+ *
+ * @throws {Error} What the rules threw for any other event: a mistake of ours, which must lose nothing.
+ */
 export function applyMail(
   run: OwnedRun,
   mail: readonly PendingEvent[],
@@ -52,6 +57,8 @@ export function applyMail(
       }
       return tried;
     }
+    const isUnknown = (tried.error as { code?: unknown } | null)?.code === "TASK_UNKNOWN";
+    if (!isUnknown && commandOf(tried.entry) === undefined) throw tried.error;
     dropped.set(tried.entry, tried.error);
     log.error("workflow engine: dropped an event that cannot be applied", {
       workflowId: run.id,

@@ -141,12 +141,16 @@ export function createEngine(options: EngineOptions): Engine {
   let stale = false;
   /** Claims share memory with turns, so the loop makes them between two turns. */
   let claimDue = false;
+  /** With each claim: attempts whose runner did not see to their time limit. */
+  let overdueDue = false;
   let tick: NodeJS.Timeout | undefined;
   let ticks = 0;
   let dueTimer: NodeJS.Timeout | undefined;
 
   /** How often in a row the server refused a run's own commit. */
   const refusals = new Map<string, number>();
+  /** How often in a row the rules threw for a run's mail. */
+  const failures = new Map<string, number>();
 
   /** Opens a turn for each run that has events; runs that are not in memory are loaded first. */
   async function apply(events: readonly PendingEvent[]): Promise<Map<string, AppliedMail>> {
@@ -158,9 +162,36 @@ export function createEngine(options: EngineOptions): Engine {
     const open = new Map<string, AppliedMail>();
     for (const [id, mail] of byRun) {
       const run = owned.get(id);
-      if (run !== undefined) open.set(id, applyMail(run, mail, options.random, log));
+      if (run === undefined) continue;
+      try {
+        open.set(id, applyMail(run, mail, options.random, log));
+        failures.delete(id);
+      } catch (error) {
+        await failTurn(run, error);
+      }
     }
     return open;
+  }
+
+  /**
+   * The rules threw: a mistake of ours. Its mail stays, so that nothing is lost; after the third time
+   * in a row the run is parked, and the others go on.
+   */
+  async function failTurn(run: OwnedRun, error: unknown): Promise<void> {
+    const count = (failures.get(run.id) ?? 0) + 1;
+    failures.set(run.id, count);
+    again = true;
+    if (count < refusalLimit) return;
+    failures.delete(run.id);
+    await parkRun(run, error, "its events cannot be applied");
+  }
+
+  async function parkRun(run: OwnedRun, error: unknown, why: string): Promise<void> {
+    owned.delete(run.id);
+    scheduler.forget(run.id);
+    const record = { ...toErrorRecord(error), message: rootMessage(error) };
+    await turns.park(incarnation, run.id, run.epoch, record);
+    log.error(`workflow run is parked: ${why}`, { workflowId: run.id, error: record.message });
   }
 
   /** Commits the batch; when the server refuses it, run by run, so that only the offender is held up. */
@@ -200,20 +231,15 @@ export function createEngine(options: EngineOptions): Engine {
     refusals.set(run.id, count);
     if (count < refusalLimit) return;
     refusals.delete(run.id);
-    owned.delete(run.id);
-    scheduler.forget(run.id);
-    const record = { ...toErrorRecord(error), message: rootMessage(error) };
-    await turns.park(incarnation, run.id, run.epoch, record);
-    log.error("workflow run is parked: its state cannot be stored", {
-      workflowId: run.id,
-      error: record.message,
-    });
+    await parkRun(run, error, "its state cannot be stored");
   }
 
   async function takeTurn(): Promise<void> {
     const { nowMs, events: stored, nextDueMs } = await turns.pending(incarnation, mailPerTurn);
     inTurn = submitted.splice(0, mailPerTurn);
     const events = [...stored, ...inTurn.map((one) => pendingOf(one, nowMs))];
+    if (overdueDue) await ownership.loseOverdue(nowMs);
+    overdueDue = false;
     const applying = await apply(events);
     const open = new Map([...applying].map(([id, { turn }]) => [id, turn]));
     const claims = await scheduler.dispatch(open, nowMs);
@@ -312,6 +338,7 @@ export function createEngine(options: EngineOptions): Engine {
         }
         stale = false;
         if (claimDue) await ownership.claim();
+        overdueDue ||= claimDue;
         claimDue = false;
         await takeTurn();
         if (pauseMs > 0) log.info("workflow engine: the database answers again");

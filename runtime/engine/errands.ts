@@ -8,6 +8,7 @@
 import { randomBytes } from "node:crypto";
 import type { Log } from "../../actors/ports.ts";
 import type { ApprovalRepo } from "../../db/approval-repo.ts";
+import { isRefusal, rootMessage } from "../../db/server-error.ts";
 import type { TurnRepo } from "../../db/turn-repo.ts";
 import { type Json, toErrorRecord } from "../../machines/error-code.ts";
 import type { RunEffect } from "../../machines/run/state.ts";
@@ -17,6 +18,9 @@ import type { Errand } from "./ownership.ts";
 const waitingLimit = 50_000;
 const firstPauseMs = 100;
 const longestPauseMs = 2_000;
+
+/** Tries of an errand that fails by its own fault. */
+const faultLimit = 3;
 
 export type StartChild = Extract<RunEffect, { readonly type: "start-child" }>;
 
@@ -29,6 +33,8 @@ export interface ErrandsOptions {
    * @throws {Error} With a `code`, when it cannot be started at all: the task fails with it.
    */
   startChild(parentId: string, child: StartChild): Promise<void>;
+  /** Makes this node the owner of a run that has ended at a node which is gone, so that it can go on. */
+  adopt(workflowId: string): Promise<void>;
   /** Some run of this node may have mail. */
   posted(): void;
 }
@@ -59,14 +65,24 @@ export function createErrands(options: ErrandsOptions): Errands {
 
   async function work(): Promise<void> {
     let pauseMs = 0;
+    let faults = 0;
     for (let next = waiting[0]; next !== undefined && !stopped; next = waiting[0]) {
       try {
         await run(next);
         await turns.performed([next.outboxId]);
         waiting.shift();
         pauseMs = 0;
+        faults = 0;
       } catch (error) {
-        // The database is away: nothing else makes these fail.
+        if (isFault(error)) faults += 1;
+        // It would fail for ever, and hold up all that wait behind it.
+        if (faults >= faultLimit) {
+          faults = 0;
+          waiting.shift();
+          giveUp(next, error);
+          continue;
+        }
+        // The database is away: little else makes these fail.
         if (pauseMs === 0) log.warn("cannot perform an errand, waiting", { error: String(error) });
         pauseMs = Math.min(Math.max(pauseMs * 2, firstPauseMs), longestPauseMs);
         await new Promise((resolve) => setTimeout(resolve, pauseMs));
@@ -74,11 +90,24 @@ export function createErrands(options: ErrandsOptions): Errands {
     }
   }
 
+  /** The errand stays in the outbox: the next owner of its run tries again, perhaps with other code. */
+  function giveUp({ outboxId, workflowId, effect }: Errand, error: unknown): void {
+    log.error("cannot perform an errand: given up until the next start", {
+      outboxId,
+      workflowId,
+      type: effect.type,
+      error: rootMessage(error),
+    });
+  }
+
   async function run({ outboxId, workflowId, effect }: Errand): Promise<void> {
     switch (effect.type) {
       case "start-child":
         return await start(workflowId, effect);
       case "command-child":
+        if ((effect.event as { type?: Json }).type === "run.undo") {
+          await options.adopt(effect.childId);
+        }
         return await post(effect.childId, effect.event, `errand/${outboxId}`);
       case "tell-parent":
         return await post(effect.workflowId, effect.event, `child/${workflowId}/${outboxId}`);
@@ -118,4 +147,9 @@ export function createErrands(options: ErrandsOptions): Errands {
       await running;
     },
   };
+}
+
+/** True for what a database that is away cannot cause: a statement that it refuses, a mistake of ours. */
+function isFault(error: unknown): boolean {
+  return isRefusal(error) || error instanceof TypeError || error instanceof RangeError;
 }

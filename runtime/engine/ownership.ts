@@ -21,6 +21,9 @@ const claimLimit = 1_000;
 /** Compiled definitions in memory; runs of the same one share it. */
 const cachedPlans = 200;
 
+/** How long a runner may take to end an attempt that is out of time: its grace, and a busy machine. */
+const runnerGraceMs = 15_000;
+
 /** A committed dispatch of an attempt; `outboxId` is null when it is made again and no row waits for it. */
 export interface Dispatch {
   readonly outboxId: number | null;
@@ -58,6 +61,8 @@ export interface Ownership {
   load(ids: readonly string[]): Promise<void>;
   /** Claims runs that nobody alive owns, performs what their last owner left, and finds lost attempts. */
   claim(): Promise<void>;
+  /** Ends attempts that are long beyond their start-to-close limit: their runner lives, but hangs. */
+  loseOverdue(nowMs: number): Promise<void>;
   /** Forgets what memory says and reads all owned runs again: after a commit of unknown outcome. */
   reload(): Promise<void>;
   /**
@@ -181,6 +186,22 @@ export function createOwnership(options: OwnershipOptions): Ownership {
     }
   }
 
+  async function loseOverdue(nowMs: number): Promise<void> {
+    for (const run of owned.values()) {
+      for (const taskKey of run.inFlight) {
+        const task = run.state.tasks.get(taskKey);
+        if (task?.status !== "running" || task.startedAtMs === null) continue;
+        const { startToCloseMs } = run.plan.tasks.get(task.plan)?.timeouts ?? {};
+        const limitMs = (startToCloseMs ?? Number.POSITIVE_INFINITY) + runnerGraceMs;
+        if (nowMs - task.startedAtMs <= limitMs) continue;
+        const { attempt } = task;
+        const event = { type: "timeout.due", limit: "start-to-close", taskKey, attempt };
+        const dedupeKey = `${run.id}/${taskKey}/${attempt}/overdue`;
+        await turns.post(run.id, { ...event, by: incarnation }, dedupeKey);
+      }
+    }
+  }
+
   function runningElsewhere(run: OwnedRun) {
     return [...run.inFlight].flatMap((taskKey) => {
       const task = run.state.tasks.get(taskKey);
@@ -212,6 +233,7 @@ export function createOwnership(options: OwnershipOptions): Ownership {
     owned,
     load,
     send,
+    loseOverdue,
     claim: async () => {
       for (let isMore = true; isMore; ) {
         const claimed = await runs.claim(incarnation, claimLimit);

@@ -150,11 +150,16 @@ export function createTaskRunner(options: TaskRunnerOptions): TaskRunner {
   }
 
   /** An attempt that was told to stop has: its slot is free, and what it did can be undone. */
-  async function postStopped(key: AttemptKey, error: ErrorRecord, afterMs: number): Promise<void> {
+  async function postStopped(
+    key: AttemptKey,
+    { error, spent }: AgentOutcome & { readonly type: "failed" },
+    afterMs: number,
+  ): Promise<void> {
     const { workflowId, taskKey, attempt } = key;
     const { code } = error.cause ?? error;
     const how = code === "AGENT_STOPPED" ? "its thread was ended" : "by itself";
-    const event = { type: "task.stopped", taskKey, attempt, how, by: incarnation };
+    const used = spent === undefined ? {} : { spent };
+    const event = { type: "task.stopped", taskKey, attempt, how, ...used, by: incarnation };
     await post(workflowId, { ...event, afterMs: Math.round(afterMs) }, `${idOf(key)}/stopped`);
   }
 
@@ -211,6 +216,7 @@ export function createTaskRunner(options: TaskRunnerOptions): TaskRunner {
       missed = "heartbeat";
       timeout.abort("timeout" satisfies AbortReason);
     };
+    let spent: AgentOutcome["spent"];
     let silence = heartbeatMs === null ? undefined : setTimeout(onSilence, heartbeatMs);
     try {
       const outcome = await options.runAgent(call, {
@@ -224,6 +230,9 @@ export function createTaskRunner(options: TaskRunnerOptions): TaskRunner {
           if (report !== undefined) progress.set(`${call.workflowId}/${call.taskKey}`, report);
           options.onProgress(call.workflowId, call.taskKey, report);
         },
+        onSpend: (totals) => {
+          spent = totals;
+        },
         onCheckpoint: async (data) => {
           if (await attempts.checkpoint(call, data)) return;
           throw new AgentError(
@@ -233,8 +242,10 @@ export function createTaskRunner(options: TaskRunnerOptions): TaskRunner {
         },
         onTaskTimes: () => attempts.times(call.workflowId),
       });
-      if (!timeout.signal.aborted || outcome.type === "succeeded") return outcome;
-      return { type: "failed", error: timeoutError(call, missed, limits) };
+      const used = outcome.spent ?? spent;
+      const counted = used === undefined ? outcome : { ...outcome, spent: used };
+      if (!timeout.signal.aborted || counted.type === "succeeded") return counted;
+      return { ...counted, error: timeoutError(call, missed, limits) };
     } finally {
       clearTimeout(silence);
       clearTimeout(timer);
@@ -274,7 +285,7 @@ export function createTaskRunner(options: TaskRunnerOptions): TaskRunner {
     await started;
     if (outcome.type === "failed" && signal.aborted) {
       if (signal.reason === "shutdown") return await postLost(key, "node stopped");
-      return await postStopped(key, outcome.error, performance.now() - (told ?? 0));
+      return await postStopped(key, outcome, performance.now() - (told ?? 0));
     }
     // Nothing of it has run: it waits for its agent, and no attempt is used up.
     if (outcome.type === "failed" && outcome.error.code === "AGENT_GONE") {
@@ -290,6 +301,11 @@ export function createTaskRunner(options: TaskRunnerOptions): TaskRunner {
     await post(workflowId, event, `${id}/finished`);
   }
 
+  async function isAtMostOnce({ definitionHash, plan: key }: AttemptRow): Promise<boolean> {
+    const { plan } = await planOf(definitionHash);
+    return plan.tasks.get(key)?.atMostOnce ?? false;
+  }
+
   function remember(id: string): void {
     begun.add(id);
     const [oldest] = begun;
@@ -303,9 +319,15 @@ export function createTaskRunner(options: TaskRunnerOptions): TaskRunner {
     const isCurrent = row?.attempt === job.attempt && inHandStatuses.has(row.status);
     // A second delivery of what is in hand, or of what was decided meanwhile, is dropped.
     if (stopping || row === undefined || !isCurrent || begun.has(id)) return;
+    const diedWithIt = row.node !== null && row.node !== incarnation && !row.nodeAlive;
     if (row.status === "running") {
-      if (row.node === incarnation) return;
-      return await postLost(key, `its queue lock lapsed on node ${row.node}`);
+      // A queue that lost its lock says nothing: while its node lives, the attempt runs there.
+      if (diedWithIt) await postLost(key, `node ${row.node} died`);
+      return;
+    }
+    // Another node took it and died before it could say that it began: nobody knows whether it did.
+    if (diedWithIt && row.status === "dispatched" && (await isAtMostOnce(row))) {
+      return await postLost(key, `node ${row.node} died when it had taken the attempt`);
     }
     if (!(await attempts.claim(key, incarnation)) || begun.has(id)) return;
     await hold(key, (signal) => runAttempt(key, row, signal));
@@ -332,6 +354,8 @@ export function createTaskRunner(options: TaskRunnerOptions): TaskRunner {
       status: "running",
       attempt: key.attempt,
       node: incarnation,
+      nodeAlive: true,
+      entered: run.state.chart?.entered ?? {},
       checkpoint: undefined,
       deaths: task.deaths,
       runStatus: run.state.status,

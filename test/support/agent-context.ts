@@ -58,6 +58,7 @@ export function createAgentContext(sql: Sql, overrides: Partial<AgentContext> = 
     host: { dataDir: "/tmp/spectra-test", embeddedDatabase: false, redisUrl: undefined },
     sql,
     // No engine runs here, so that there are no times.
+    spend: () => undefined,
     taskTimes: async () => [],
     lastCheckpoint: undefined,
     ...overrides,

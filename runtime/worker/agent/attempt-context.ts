@@ -46,6 +46,8 @@ export interface WorkerServices {
 
 export interface AttemptContext {
   readonly ctx: AgentContext;
+  /** By unit; undefined when it spent nothing. */
+  spent(): Readonly<Record<string, number>> | undefined;
   /** Closes the database client, sends the last heartbeat, and makes `ctx` useless. */
   end(): Promise<void>;
 }
@@ -66,6 +68,7 @@ export async function openAttemptContext(
     }),
   );
   let ended = false;
+  const totals = new Map<string, number>();
   const ctx: AgentContext = {
     agent: call.agent,
     action: call.action,
@@ -95,12 +98,24 @@ export async function openAttemptContext(
       const limits = { timeoutMs: hostCallTimeoutMs, signal };
       await services.host.within(limits).checkpoint(request.id, checkpointData(data));
     },
+    spend: (unit, amount) => {
+      if (typeof amount !== "number" || !(amount >= 0) || amount === Number.POSITIVE_INFINITY) {
+        const problem = `${String(amount)} ${String(unit)} is no amount`;
+        throw new AgentError("SPENDING_INVALID", `Cannot count what was spent: ${problem}`);
+      }
+      const name = String(unit);
+      totals.set(name, (totals.get(name) ?? 0) + amount);
+      // Should the thread die, the main thread knows what it had spent.
+      const all = { attemptId: request.id, totals: Object.fromEntries(totals) };
+      services.reporter.report("spent", all);
+    },
     lastCheckpoint: call.lastCheckpoint,
     taskTimes: () =>
       services.host.within({ timeoutMs: hostCallTimeoutMs, signal }).taskTimes(request.id),
   };
   return {
     ctx,
+    spent: () => (totals.size === 0 ? undefined : Object.fromEntries(totals)),
     end: async () => {
       ended = true;
       heartbeats.end();

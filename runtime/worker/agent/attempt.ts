@@ -22,6 +22,10 @@ export async function runAttempt(
   services: WorkerServices,
 ): Promise<AgentOutcome> {
   let context: AttemptContext | undefined;
+  const spent = () => {
+    const totals = context?.spent();
+    return totals === undefined ? {} : { spent: totals };
+  };
   try {
     const capability = capabilityOf(definition, request.call.action);
     const input = await parseInput(capability, request);
@@ -30,13 +34,14 @@ export async function runAttempt(
       request.operation === "run"
         ? await parseOutput(capability, request, await capability.run(context.ctx, input))
         : await compensate(capability, request, context, input);
-    return { type: "succeeded", output };
+    return { type: "succeeded", output, ...spent() };
   } catch (error) {
     return {
       type: "failed",
       error: toErrorRecord(
         diskFull(request, error) ?? permissionDenied(request.call, error) ?? error,
       ),
+      ...spent(),
     };
   } finally {
     await endQuietly(context, services);

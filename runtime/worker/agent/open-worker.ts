@@ -16,7 +16,13 @@ import { Worker } from "../web/worker.ts";
 import { type Death, watchDeath } from "./death.ts";
 import { type AgentPorts, hostMethods, type OpenAttempts } from "./host-methods.ts";
 import type { ThreadLimits } from "./limits.ts";
-import { isHeartbeat, isLogEntry, type WorkerApi, type WorkerSeed } from "./thread-protocol.ts";
+import {
+  isHeartbeat,
+  isLogEntry,
+  isSpending,
+  type WorkerApi,
+  type WorkerSeed,
+} from "./thread-protocol.ts";
 
 /** What an attempt reported has this long to arrive after its outcome. */
 const reportTimeoutMs = 1_000;
@@ -141,6 +147,7 @@ function apply(
 ): void {
   try {
     if (isHeartbeat(kind, body)) open.get(body.attemptId)?.onHeartbeat(body.progress);
+    else if (isSpending(kind, body)) open.get(body.attemptId)?.onSpend?.(body.totals);
     else if (isLogEntry(kind, body)) log[body.level](body.message, { agent, ...body.fields });
   } catch (error) {
     // A hook that throws must not end the process.

@@ -93,6 +93,8 @@ export interface HostApi {
 /** What a worker reports, by the kind of its frame. */
 export interface Reports {
   readonly heartbeat: { readonly attemptId: string; readonly progress?: Progress };
+  /** All that the attempt has spent so far. */
+  readonly spent: { readonly attemptId: string; readonly totals: Readonly<Record<string, number>> };
   readonly log: {
     readonly level: LogLevel;
     readonly message: string;
@@ -107,6 +109,13 @@ const levels: ReadonlySet<unknown> = new Set(["debug", "info", "warn", "error"])
 /** Agent code can reach the port, so reports are checked before use. */
 export function isHeartbeat(kind: string, body: unknown): body is Reports["heartbeat"] {
   return kind === "heartbeat" && typeof (body as { attemptId?: unknown }).attemptId === "string";
+}
+
+export function isSpending(kind: string, body: unknown): body is Reports["spent"] {
+  const { attemptId, totals } = (body ?? {}) as { attemptId?: unknown; totals?: unknown };
+  if (kind !== "spent" || typeof attemptId !== "string") return false;
+  if (typeof totals !== "object" || totals === null) return false;
+  return Object.values(totals).every((one) => typeof one === "number" && one >= 0);
 }
 
 export function isLogEntry(kind: string, body: unknown): body is Reports["log"] {
