@@ -11,6 +11,7 @@ import { benchCrowd, benchRecovery } from "./actors/agents.ts";
 import { benchEvents } from "./actors/events.ts";
 import { benchInspection } from "./actors/inspection.ts";
 import { benchChains } from "./engine/chains.ts";
+import { benchCore } from "./engine/core.ts";
 import { benchWide } from "./engine/wide.ts";
 import { type Figure, isMet, median, toMarkdown } from "./figure.ts";
 import { benchMigration } from "./migration.ts";
@@ -43,7 +44,7 @@ const suites: Readonly<
     command: "npm run bench:actors",
   },
   engine: {
-    benches: { chains: benchChains, wide: benchWide },
+    benches: { core: benchCore, chains: benchChains, wide: benchWide },
     page: "docs/benchmarks-engine.md",
     command: "npm run bench:engine",
   },

@@ -88,9 +88,11 @@ const table: Record<TaskStatus, Partial<Record<EventName, TaskStatus>>> = {
     "settle badly": "failed",
     skip: "skipped",
     cancel: "cancelled",
+    undone: "compensated",
     undo: "compensating",
   },
   compensating: {
+    cancel: "cancelled",
     undone: "compensated",
     undo: "compensating",
     "fail, may repeat": "compensating",

@@ -50,7 +50,7 @@ describe("groups", () => {
             buffer: 3,
             tasks: {
               p: { do: "WORKER.add", with: { n: { $item: true } } },
-              q: { do: "WORKER.add", with: { n: { $output: "p" } } },
+              q: { do: "WORKER.add", after: ["p"], with: { n: { $output: "p" } } },
             },
           },
         },
