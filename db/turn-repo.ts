@@ -115,14 +115,16 @@ export function createTurnRepo(db: Database): TurnRepo {
             and owner = ${incarnation} and epoch = ${epoch} and status <> 'parked' for update),
           parked as (update spectra.workflows w
             set status = 'parked', error = ${text}::jsonb, seq = w.seq + 1
-            from was where w.id = was.id returning w.id, w.seq)
-        insert into spectra.journal (workflow_id, seq, type, at, actor, payload, patch)
+            from was where w.id = was.id returning w.id, w.seq),
+          -- A journal that takes no entry must not keep its run from being parked.
+          noted as (insert into spectra.journal (workflow_id, seq, type, at, actor, payload, patch)
         select parked.id, parked.seq, 'run.parked', clock_timestamp(), ${incarnation}::text,
           jsonb_build_object('code', ${text}::jsonb->'code', 'message', ${text}::jsonb->'message',
             'was', was.status, 'error', was.error),
           jsonb_build_object('whole', true, 'run', jsonb_build_object('status', 'parked',
             'error', ${text}::jsonb, 'seq', parked.seq))
-        from parked join was on was.id = parked.id returning 1`);
+        from parked join was on was.id = parked.id on conflict do nothing)
+        select 1 from parked`);
       return rows.length > 0;
     },
     outgoing: async (incarnation) => {

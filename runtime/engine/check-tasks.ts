@@ -215,6 +215,8 @@ function checkAlternative({ key, pointer, stage, task }: PlacedTask, graph: Task
 function checkCompensation({ pointer, task }: PlacedTask, findAgent: FindAgent): Field[] {
   const { compensate } = task;
   if (compensate === undefined || compensate === false) return [];
+  // The run that it starts undoes itself.
+  if (compensate === true && task.workflow !== undefined) return [];
   const at = `${pointer}/compensate`;
   if (typeof compensate === "string") {
     const { detail, found } = findAction(compensate, findAgent);
