@@ -12,6 +12,7 @@ import { nearest } from "../nearest-name.ts";
 import { logLevels, type SettingKey } from "../settings.ts";
 import { version } from "../version.ts";
 import { type ApiClient, openApiClient, VerbError } from "./api-client.ts";
+import { addSteeringVerbs } from "./control-commands.ts";
 import { addHistoryVerbs } from "./history-commands.ts";
 import { collect, httpUrl, jsonObject } from "./option-values.ts";
 import type { SimulateVerb } from "./plan-verbs.ts";
@@ -99,6 +100,7 @@ function createProgram(finish: Finish): Command {
   };
   addScheduleVerbs(program, tools);
   addHistoryVerbs(program, tools);
+  addSteeringVerbs(program, tools);
   return program;
 }
 
