@@ -67,7 +67,7 @@ export interface RunRepo {
    * @throws {RunNotStartedError} When its definition allows no more open runs, and skips or rejects.
    */
   insert(run: NewRun): Promise<Inserted>;
-  /** Takes open runs that nobody alive owns, and returns their ids. One statement decides. */
+  /** Takes runs that nobody alive owns and that have something to do, and returns their ids. One statement decides. */
   claim(incarnation: string, limit: number): Promise<readonly string[]>;
   /** Loads runs owned by `incarnation`. */
   load(incarnation: string, ids: readonly string[]): Promise<readonly LoadedRun[]>;
@@ -205,18 +205,23 @@ async function insert(db: Database, run: NewRun): Promise<Inserted> {
   });
 }
 
+/** A run that has ended is taken, too, when its owner left effects behind, or mail came for it. */
 async function claim(db: Database, incarnation: string, limit: number): Promise<string[]> {
+  const isFree = sql`w.owner is distinct from ${incarnation} and (w.owner is null or not exists (
+    select 1 from spectra.nodes n where n.incarnation = w.owner and n.expires_at > now()))`;
   const rows = await db.execute<{ id: string }>(sql`
-    update spectra.workflows set owner = ${incarnation}, epoch = epoch + 1
-    where id in (
+    with open as (
       select w.id from spectra.workflows w
-      where (w.status in ('pending', 'running', 'paused')
-          -- A command to a run that has ended outlives its owner, too.
-          or w.id in (select m.workflow_id from spectra.mailbox m where m.event ? 'command'))
-        and w.owner is distinct from ${incarnation}
-        and (w.owner is null or not exists (
-          select 1 from spectra.nodes n where n.incarnation = w.owner and n.expires_at > now()))
-      order by w.created_at limit ${limit} for update skip locked)
+      where w.status in ('pending', 'running', 'paused') and ${isFree}
+      order by w.created_at limit ${limit} for update skip locked),
+    left_behind as (
+      select w.id from spectra.workflows w
+      where w.id in (select workflow_id from spectra.outbox
+          union select workflow_id from spectra.mailbox where at < 'infinity')
+        and w.status in ('completed', 'failed', 'cancelled') and ${isFree}
+      limit ${limit} for update skip locked)
+    update spectra.workflows set owner = ${incarnation}, epoch = epoch + 1
+    where id in (select id from open union all select id from left_behind)
     returning id`);
   return rows.map(({ id }) => id);
 }

@@ -14,7 +14,7 @@ import { defaultPriority } from "../../machines/run/plan.ts";
 import type { RunEffect } from "../../machines/run/state.ts";
 import { unfit } from "../history/move-check.ts";
 import { type CompiledDefinition, compileDefinition } from "./compile-definition.ts";
-import { type OwnedRun, ownRun } from "./owned-run.ts";
+import { isTerminal, type OwnedRun, ownRun } from "./owned-run.ts";
 
 /** Runs that are claimed in one statement at most; all that are free are claimed, batch by batch. */
 const claimLimit = 1_000;
@@ -139,15 +139,16 @@ export function createOwnership(options: OwnershipOptions): Ownership {
   }
 
   /** Dispatches are made again (the queue knows duplicates); attempts on dead nodes are lost. */
-  async function takeOver(ids: readonly string[]): Promise<void> {
+  async function takeOver(ids: readonly string[], isTaken: (id: string) => boolean): Promise<void> {
     await load(ids);
     await loseOrphans();
-    const taken = new Set(ids);
     const left = (await turns.outgoing(incarnation)).filter(({ workflowId }) =>
-      taken.has(workflowId),
+      isTaken(workflowId),
     );
     send(left, ids.flatMap(dispatchedOf));
     for (const id of ids) restartLocal(id);
+    // Those that have ended were taken for what they left behind.
+    for (const id of ids) if (isOver(owned.get(id))) owned.delete(id);
   }
 
   /** Local tasks whose commit was made but never heard of: nothing else hands them to the runner. */
@@ -237,20 +238,26 @@ export function createOwnership(options: OwnershipOptions): Ownership {
     claim: async () => {
       for (let isMore = true; isMore; ) {
         const claimed = await runs.claim(incarnation, claimLimit);
-        if (claimed.length > 0) await takeOver(claimed);
-        isMore = claimed.length === claimLimit;
+        const taken = new Set(claimed);
+        if (claimed.length > 0) await takeOver(claimed, (id) => taken.has(id));
+        isMore = claimed.length >= claimLimit;
       }
       await loseOrphans();
     },
     reload: async () => {
       owned.clear();
-      await takeOver(await runs.openIds(incarnation));
+      // Also of runs that have ended: their last commit may be the one that was not heard of.
+      await takeOver(await runs.openIds(incarnation), () => true);
     },
     drop: (id) => {
       owned.delete(id);
       log.warn("workflow run was taken over by another node", { workflowId: id });
     },
   };
+}
+
+function isOver(run: OwnedRun | undefined): boolean {
+  return run !== undefined && isTerminal(run.state.status) && run.inFlight.size === 0;
 }
 
 function priorityOf(run: OwnedRun, key: string): number {

@@ -199,6 +199,7 @@ export function createTaskRunner(options: TaskRunnerOptions): TaskRunner {
       deaths: row.deaths,
       // Another action that undoes it is run, its own is asked to compensate.
       undo: undo && agent === task.agent && action === task.action,
+      ...(undo ? { compensates: true } : {}),
     };
     return await withTimeout(call, task.timeouts, signal);
   }
@@ -330,6 +331,10 @@ export function createTaskRunner(options: TaskRunnerOptions): TaskRunner {
       return await postLost(key, `node ${row.node} died when it had taken the attempt`);
     }
     if (!(await attempts.claim(key, incarnation)) || begun.has(id)) return;
+    // Who had it died with it, and nobody knows how far it came: each attempt runs once at most.
+    if (row.node !== null && row.node !== incarnation) {
+      return await postLost(key, `node ${row.node} died`);
+    }
     await hold(key, (signal) => runAttempt(key, row, signal));
   }
 
