@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Sql } from "postgres";
+import type { Sql, TransactionSql } from "postgres";
 import type { ErrorRecord, Json } from "../machines/error-code.ts";
 
 /** Wall time for records, monotonic time for durations. Injected so that tests own it. */
@@ -119,6 +119,14 @@ export interface AgentContext {
    * `connections`, closed after the attempt. `search_path` is the default one: name schemas.
    */
   readonly sql: Sql;
+  /**
+   * Runs `work` in one transaction with the note that it was done: it commits exactly once for this task,
+   * and later attempts get what it returned, as JSON, without running it. Only what `tx` does is part of it.
+   *
+   * @param name Tells several transactions of one action apart.
+   * @throws {AgentError} `NOT_A_TASK` When this is a request over the bus.
+   */
+  transaction<T extends Json>(work: (tx: TransactionSql) => Promise<T>, name?: string): Promise<T>;
   /** Reports progress and liveness; cheap, call it as often as you like (sampled to 10 a second). */
   heartbeat(progress?: Progress): void;
   /** Stores what a later attempt needs to continue; durable when the promise resolves. At most 64 KiB of JSON. */
@@ -154,6 +162,8 @@ export interface AgentCall {
   readonly deaths?: number;
   /** Calls the action's `compensate` instead of its `run`. */
   readonly undo?: boolean;
+  /** It undoes the task, by its own action or another one. */
+  readonly compensates?: boolean;
 }
 
 /** Why an attempt is aborted, as the reason of its signal, when it is to be given another grace. */

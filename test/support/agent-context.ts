@@ -7,6 +7,7 @@
 
 import type { Sql } from "postgres";
 import type { AgentContext, BusPort, CoordinationPort, Log, Progress } from "../../actors/ports.ts";
+import { transactionOnce } from "../../actors/transaction-once.ts";
 import { AgentError, type Json } from "../../machines/error-code.ts";
 
 const quiet: Log = {
@@ -57,6 +58,8 @@ export function createAgentContext(sql: Sql, overrides: Partial<AgentContext> = 
     coordination: noCoordination,
     host: { dataDir: "/tmp/spectra-test", embeddedDatabase: false, redisUrl: undefined },
     sql,
+    transaction: (work, name = "") =>
+      transactionOnce(sql, { task: "wf-test/task", undo: false, name }, work),
     // No engine runs here, so that there are no times.
     spend: () => undefined,
     taskTimes: async () => [],

@@ -14,6 +14,7 @@ import type {
   Log,
   Progress,
 } from "../../../actors/ports.ts";
+import { transactionOnce } from "../../../actors/transaction-once.ts";
 import type { DatabaseTarget } from "../../../db/client.ts";
 import { AgentError, type Json } from "../../../machines/error-code.ts";
 import { checkJson } from "../../../machines/json.ts";
@@ -88,6 +89,13 @@ export async function openAttemptContext(
     host: services.facts,
     get sql() {
       return sql.get();
+    },
+    transaction: (work, name = "") => {
+      const task = `${call.workflowId}/${call.taskKey}`;
+      if (call.workflowId === "bus") {
+        throw new AgentError("NOT_A_TASK", "Cannot commit once: a request over the bus is no task");
+      }
+      return transactionOnce(sql.get(), { task, undo: call.compensates === true, name }, work);
     },
     heartbeat: (progress) => {
       services.beat();
