@@ -199,7 +199,7 @@ function openRepos(db: Database, crash: CrashSwitch) {
       open: "approval.open",
       read: null,
       waiting: null,
-      complete: "approval.complete",
+      complete: null,
     }),
     attempts: crash.around(createAttemptRepo(db), {
       read: null,

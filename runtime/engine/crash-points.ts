@@ -19,7 +19,6 @@ import type { Json } from "../../machines/error-code.ts";
 /** What a node does to the world, and what it learns from it. */
 const effects = [
   "agent.call",
-  "approval.complete",
   "approval.open",
   "attempt.claim",
   "checkpoint.write",

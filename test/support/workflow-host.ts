@@ -12,6 +12,7 @@ import type { AgentCall, AgentCallHooks, AgentOutcome } from "../../actors/ports
 import { openDatabase } from "../../db/database.ts";
 import { migrateDatabase } from "../../db/migrate.ts";
 import { createViewRepo } from "../../db/view-repo.ts";
+import type { CrashSwitch } from "../../runtime/engine/crash-points.ts";
 import { isTerminal, type OwnedRun } from "../../runtime/engine/owned-run.ts";
 import type { EngineLimits } from "../../runtime/engine/scheduler.ts";
 import { createHistoryService } from "../../runtime/history/history-service.ts";
@@ -33,7 +34,7 @@ export const worker = defineAgent({
   permissions: {},
   dependsOn: [],
   capabilities: Object.fromEntries(
-    ["add", "fail", "block"].map((action) => [
+    ["add", "fail", "block", "save", "flaky", "book", "undo"].map((action) => [
       action,
       capability({ description: action, input: z.any(), output: z.any(), run: async () => null }),
     ]),
@@ -61,6 +62,8 @@ export async function openTestHost(options: {
   /** Where the migrations are, when this file was bundled elsewhere. */
   readonly migrations?: string;
   readonly runAgent: RunAgent;
+  /** Where this process kills itself. */
+  readonly crash?: CrashSwitch;
   /** A run has ended on this node, whichever way. */
   readonly onFinished?: (runId: string) => void;
   /** After each committed turn, with the state that is stored now. */
@@ -92,6 +95,7 @@ export async function openTestHost(options: {
     log,
     random: () => 0,
     runAgent: options.runAgent,
+    ...(options.crash === undefined ? {} : { crash: options.crash }),
     startChild: (parentId, child) => workflows.startChild(parentId, child),
     onFatal: (reason) => void problems.push(`fatal: ${reason}`),
     onTurn: (run) => {
