@@ -223,7 +223,12 @@ async function crashEverywhere(redis: string | null): Promise<Crashed> {
     const { db, close } = openDatabase({ type: "url", url: database.url });
     const arrivals = await ledger.arrivals();
     return {
-      ...{ db, sql: database.sql, acknowledged, unanswered, arrivals, missed },
+      db,
+      sql: database.sql,
+      acknowledged,
+      unanswered,
+      arrivals,
+      missed,
       close: async () => {
         await close();
         await database.drop();
