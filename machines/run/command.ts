@@ -82,24 +82,18 @@ function taskRefusal(
 ): Refusal | null {
   const { key, status } = task;
   const cannot = (why: string) => conflict(`Cannot ${verb} task "${key}": ${why}`);
-  switch (event.type) {
-    case "task.skip":
-      return isOpen(status) || status === "failed" ? null : cannot(`it is ${status}`);
-    case "task.run-now":
-    case "task.priority":
-      return isOpen(status) && !isInFlight(status) && status !== "parked"
-        ? null
-        : cannot(`it is ${status}`);
-    case "task.resolve": {
-      const isApproval = plan.tasks.get(task.plan)?.kind === "approval";
-      if (status === "parked") return null;
-      if (status !== "running" || !isApproval)
-        return cannot(`it is ${status}; only a parked task or an approval can be resolved`);
-      return event.as === "retry" ? cannot("an approval is decided, not repeated") : null;
-    }
-    default:
-      return null;
+  if (event.type === "task.skip") {
+    return isOpen(status) || status === "failed" ? null : cannot(`it is ${status}`);
   }
+  if (event.type === "task.run-now" || event.type === "task.priority") {
+    const waits = isOpen(status) && !isInFlight(status) && status !== "parked";
+    return waits ? null : cannot(`it is ${status}`);
+  }
+  if (event.type !== "task.resolve" || status === "parked") return null;
+  const isApproval = plan.tasks.get(task.plan)?.kind === "approval";
+  if (status !== "running" || !isApproval)
+    return cannot(`it is ${status}; only a parked task or an approval can be resolved`);
+  return event.as === "retry" ? cannot("an approval is decided, not repeated") : null;
 }
 
 /** @param entries What the turn journalled for the command. */

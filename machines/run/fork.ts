@@ -92,8 +92,9 @@ function restart(draft: Draft, key: string, event: Forked): void {
       const expiresAtMs = limit?.[1].dueAtMs ?? null;
       return draft.effect({ type: "open-approval", taskKey: key, expiresAtMs });
     }
-    default:
-      // Signals and time are waited for as before.
+    case "signal":
+    case "sleep":
+      // Waited for as before.
       return;
   }
 }

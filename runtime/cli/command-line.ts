@@ -230,9 +230,12 @@ const searchFlags = [
 
 /** The query of the list: each flag by its name, attributes as `attribute.KEY`. */
 function searchOf(flags: ListFlags): Record<string, string> {
-  const given = searchFlags.flatMap((name) =>
-    flags[name] === undefined ? [] : [[name, String(flags[name])] as const],
-  );
+  const given = searchFlags.flatMap((name) => {
+    const value = flags[name];
+    return typeof value === "string" || typeof value === "number"
+      ? [[name, String(value)] as const]
+      : [];
+  });
   const attributes = (flags.attribute ?? []).map((pair) => {
     const [key = "", ...value] = pair.split("=");
     return [`attribute.${key}`, value.join("=")] as const;
