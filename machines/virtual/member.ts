@@ -42,7 +42,8 @@ export interface Member {
   readonly ready: ReadonlySet<string>;
   /** Keys of tasks in an agent's hands. */
   readonly atWork: ReadonlySet<string>;
-  apply(event: RunEvent): Aftermath;
+  /** @param timer Key of the timer that fired it. */
+  apply(event: RunEvent, timer?: string): Aftermath;
   /** A task, and what the plan says of it. */
   task(key: string): { readonly task: TaskState; readonly planned: PlanTask } | undefined;
   /** The input of an attempt. @throws {AgentError} `INPUT_UNRESOLVED` */
@@ -105,10 +106,10 @@ export function createMember({ id, plan, random, ...initial }: MemberOptions): M
     journal: () => journal,
     ready,
     atWork,
-    apply: (event) => {
+    apply: (event, timer) => {
       const { priority, status } = state;
       const turn = beginTurn(state, plan, random);
-      turn.apply(event);
+      turn.apply(event, timer);
       const drafts = turn.journal();
       for (const [key, { output, state: task }] of turn.changed()) {
         if (output !== undefined) outputs.set(key, output);

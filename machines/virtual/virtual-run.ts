@@ -44,6 +44,8 @@ export interface VirtualAnswer {
   /** After this long the outcome is there; at once when it is 0. */
   readonly durationMs: number;
   readonly outcome: TaskOutcome;
+  /** The attempt's node is gone by then: nobody hears of the outcome, and this is why. */
+  readonly lost?: string;
 }
 
 export interface VirtualRunOptions {
@@ -51,8 +53,13 @@ export interface VirtualRunOptions {
   readonly input: Json;
   /** Undefined: nobody answers, so the task waits for `signal` or `post`. */
   execute(call: VirtualCall): VirtualAnswer | undefined | Promise<VirtualAnswer | undefined>;
-  /** Plan of a workflow that a task starts as a child; undefined: `execute` stands in for it. */
-  childPlan?(workflow: string): RunPlan | undefined;
+  /**
+   * Plan of a workflow that a task starts as a child; undefined: `execute` stands in for it.
+   * @throws {AgentError} When no such run can be started: its task fails with that.
+   */
+  childPlan?(workflow: string, input: Json): RunPlan | undefined;
+  /** Told of every attempt at the instant of its end. */
+  attemptEnded?(attempt: VirtualAttempt): void;
   readonly limits?: VirtualLimits;
   /** Epoch ms. Default 0. */
   readonly startAtMs?: number;
@@ -76,7 +83,7 @@ export interface VirtualAttempt {
   readonly readyAtMs: number;
   readonly startMs: number;
   readonly finishMs: number;
-  /** `stopped`: it was told to. */
+  /** `stopped`: it was told to, or its node is gone. */
   readonly outcome: "succeeded" | "failed" | "stopped";
   readonly error: ErrorRecord | null;
 }
@@ -103,8 +110,8 @@ export interface VirtualRun {
   /** Lets this much time pass. */
   advance(ms: number): Promise<void>;
   signal(name: string, payload?: Json): Promise<void>;
-  /** Any event, now: what an operator does. */
-  post(event: VirtualEvent, by?: string): Promise<void>;
+  /** Any event, now: what an operator does. To a child run where `run` is its id. */
+  post(event: VirtualEvent, by?: string, run?: string): Promise<void>;
 }
 
 const defaultEventLimit = 1_000_000;
@@ -160,7 +167,7 @@ export function createVirtualRun(options: VirtualRunOptions): VirtualRun {
     });
   }
 
-  function apply(member: Member, event: Happening["event"], by: string): void {
+  function apply(member: Member, event: Happening["event"], by: string, timer?: string): void {
     events += 1;
     if (events > eventLimit) {
       throw new AgentError(
@@ -168,7 +175,7 @@ export function createVirtualRun(options: VirtualRunOptions): VirtualRun {
         `Cannot go on in virtual time: ${eventLimit} events have happened and the run has not ended`,
       );
     }
-    perform(member, member.apply({ by, ...(event as object), atMs: nowMs } as RunEvent));
+    perform(member, member.apply({ by, ...(event as object), atMs: nowMs } as RunEvent, timer));
   }
 
   function perform(member: Member, aftermath: Aftermath): void {
@@ -223,7 +230,14 @@ export function createVirtualRun(options: VirtualRunOptions): VirtualRun {
     effect: Extract<RunEffect, { readonly type: "start-child" }>,
   ): void {
     const { childId, input, priority, taskKey, workflow } = effect;
-    const plan = options.childPlan?.(workflow);
+    let plan: RunPlan | undefined;
+    try {
+      plan = options.childPlan?.(workflow, input);
+    } catch (error) {
+      const outcome = { type: "failed", error: toErrorRecord(error) };
+      const event = { type: "child.finished", taskKey, childId, outcome, by: "engine" };
+      return happen(member.id, event as unknown as Json);
+    }
     if (plan !== undefined) {
       return join(childId, plan, input, priority, { workflowId: member.id, taskKey });
     }
@@ -286,7 +300,11 @@ export function createVirtualRun(options: VirtualRunOptions): VirtualRun {
     open.set(`${member.id}/${taskKey}/${number}`, one);
     const answer = await answered(member, task, planned, undo);
     if (answer === undefined) return;
-    const event = { type: "task.finished", taskKey, attempt: number, outcome: answer.outcome };
+    const { lost: reason, outcome } = answer;
+    const event =
+      reason === undefined
+        ? { type: "task.finished", taskKey, attempt: number, outcome }
+        : { type: "task.lost", taskKey, attempt: number, reason };
     happen(member.id, event as unknown as Json, {
       atMs: nowMs + answer.durationMs,
       attempt: one,
@@ -338,7 +356,10 @@ export function createVirtualRun(options: VirtualRunOptions): VirtualRun {
   ): void {
     open.delete(name);
     const { stopped, ...attempted } = one;
-    attempts.push({ ...attempted, finishMs: nowMs, outcome: stopped ? "stopped" : outcome, error });
+    const ended = { finishMs: nowMs, outcome: stopped ? "stopped" : outcome, error } as const;
+    const whole: VirtualAttempt = { ...attempted, ...ended };
+    attempts.push(whole);
+    options.attemptEnded?.(whole);
   }
 
   /** A timer that was cleared or moved, and the end of an attempt that was stopped, do not happen. */
@@ -357,15 +378,15 @@ export function createVirtualRun(options: VirtualRunOptions): VirtualRun {
     return first;
   }
 
-  function take({ attempt: one, by, event, run }: Happening): void {
+  function take({ attempt: one, by, event, run, timer }: Happening): void {
     const member = members.get(run);
     if (member === undefined) return;
     if (one !== undefined) {
-      const { outcome } = event as unknown as { readonly outcome: TaskOutcome };
-      const error = outcome.type === "failed" ? outcome.error : null;
-      close(`${run}/${one.taskKey}/${one.attempt}`, one, outcome.type, error);
+      const { outcome } = event as unknown as { readonly outcome?: TaskOutcome };
+      const error = outcome?.type === "failed" ? outcome.error : null;
+      close(`${run}/${one.taskKey}/${one.attempt}`, one, outcome?.type ?? "stopped", error);
     }
-    apply(member, event, by);
+    apply(member, event, by, timer);
   }
 
   /** Calls of turns may ask for further calls; then what is ready is dispatched, until nothing fits. */
@@ -400,8 +421,8 @@ export function createVirtualRun(options: VirtualRunOptions): VirtualRun {
     return result;
   }
 
-  async function postNow(event: VirtualEvent, by: string): Promise<void> {
-    happen(id, event, { by });
+  async function postNow(event: VirtualEvent, by: string, run: string): Promise<void> {
+    happen(run, event, { by });
     await instant();
   }
 
@@ -434,7 +455,7 @@ export function createVirtualRun(options: VirtualRunOptions): VirtualRun {
         nowMs = untilMs;
       }),
     signal: (name, payload = null) =>
-      inTurn(() => postNow({ type: "run.signal", name, payload }, "test")),
-    post: (event, by = "test") => inTurn(() => postNow(event, by)),
+      inTurn(() => postNow({ type: "run.signal", name, payload }, "test", id)),
+    post: (event, by = "test", run = id) => inTurn(() => postNow(event, by, run)),
   };
 }
