@@ -8,7 +8,13 @@
 import type { ErrorRecord, Json } from "../../machines/error-code.ts";
 import type { RunPlan } from "../../machines/run/plan.ts";
 import { retryDelayMs } from "../../machines/run/retry.ts";
-import type { RunEvent, RunState, TaskOutcome, TaskState } from "../../machines/run/state.ts";
+import {
+  isUndoneByChild,
+  type RunEvent,
+  type RunState,
+  type TaskOutcome,
+  type TaskState,
+} from "../../machines/run/state.ts";
 import type { RecordedEntry, RecordedHistory } from "./recorded-history.ts";
 
 /** The event, what chance gave it, and the timer that fired it. */
@@ -39,6 +45,8 @@ const spenders = new Set([
   "task.failed",
   "task.retrying",
   "task.parked",
+  "task.lost",
+  "child.stopped",
   "attempt.refused",
 ]);
 
@@ -81,13 +89,23 @@ function firedTimer({ state }: Reading, { atMs, patch, payload }: RecordedEntry)
 }
 
 function causeOf(entry: RecordedEntry, reading: Reading): Cause | undefined {
-  return entry.type.startsWith("task.") || entry.type === "attempt.refused"
+  return /^(?:task|child)\./.test(entry.type) || entry.type === "attempt.refused"
     ? causeOfTask(entry, reading)
     : causeOfRun(entry);
 }
 
 function causeOfRun({ payload, type }: RecordedEntry): Cause | undefined {
-  const { clocks, limits, name, paused, priority, reason = null, rollback } = payload as Fields;
+  const {
+    clocks,
+    limits,
+    name,
+    paused,
+    priority,
+    reason = null,
+    rollback,
+    set,
+    task,
+  } = payload as Fields;
   switch (type) {
     case "run.started":
       return { type: "run.start", paused };
@@ -101,6 +119,12 @@ function causeOfRun({ payload, type }: RecordedEntry): Cause | undefined {
       return { type: "run.retry", reason, taskKey: task };
     case "run.priority":
       return { type: "run.priority", priority, reason };
+    case "run.undoing":
+      return { type: "run.undo", reason };
+    case "run.unparked":
+      return { type: "run.unpark", reason };
+    case "run.attributes":
+      return { type, set };
     case "budget.raised":
       return { type: "run.budget", limits, reason };
     case "signal.received":
@@ -122,7 +146,7 @@ function causeOfTask(entry: RecordedEntry, reading: Reading): Cause | undefined 
     priority,
     reason = null,
   } = entry.payload as Fields;
-  const taskKey = String(task);
+  const taskKey = keyOf(entry);
   switch (entry.type) {
     case "task.dispatched":
       return { type: "task.dispatch", taskKey, ...localNode(entry, reading) };
@@ -130,7 +154,10 @@ function causeOfTask(entry: RecordedEntry, reading: Reading): Cause | undefined 
       return { type: "task.started", taskKey, attempt, node };
     case "task.succeeded":
     case "task.compensated":
-      return finished(entry, reading, { type: "succeeded", output: outputOf(reading, taskKey) });
+      return (
+        childUndone(entry, reading) ??
+        finished(entry, reading, { type: "succeeded", output: outputOf(reading, taskKey) })
+      );
     case "task.retrying":
     case "task.failed":
     case "task.compensation-retrying":
@@ -138,7 +165,14 @@ function causeOfTask(entry: RecordedEntry, reading: Reading): Cause | undefined 
     case "task.parked":
       return parked(entry, reading);
     case "task.lost":
-      return { type: "task.lost", taskKey, attempt, reason, begun: false };
+      return {
+        type: "task.lost",
+        taskKey,
+        attempt,
+        reason,
+        begun: false,
+        ...spentAs(entry, reading),
+      };
     case "task.stopped":
       return { type: "task.stopped", taskKey, attempt, how, afterMs };
     case "task.skipped":
@@ -149,6 +183,8 @@ function causeOfTask(entry: RecordedEntry, reading: Reading): Cause | undefined 
       return { type: "task.priority", taskKey, priority, reason };
     case "task.resolved":
       return { type: "task.resolve", taskKey, as, reason, output: outputOf(reading, taskKey) };
+    case "child.stopped":
+      return finished(entry, reading, { type: "failed", error: stoppedError });
     case "attempt.refused":
       return refused(entry, event ?? null);
     default:
@@ -156,10 +192,22 @@ function causeOfTask(entry: RecordedEntry, reading: Reading): Cause | undefined 
   }
 }
 
+/** Of a child run that was told to stop: which error it ended with does not matter any more. */
+const stoppedError = { name: "Error", code: "CANCELLED", message: "stopped", retryable: false };
+
+/** The child run that a task started has undone itself. */
+function childUndone(entry: RecordedEntry, { plan, state }: Reading): Cause | undefined {
+  const taskKey = keyOf(entry);
+  const task = state.tasks.get(taskKey);
+  return isUndoneByChild(plan.tasks.get(task?.plan ?? ""))
+    ? { type: "child.undone", taskKey, childId: task?.childId ?? "" }
+    : undefined;
+}
+
 /** A local task has started in the same breath. */
 function localNode(entry: RecordedEntry, { history, plan, state }: Reading): { node?: Json } {
   const { task } = entry.payload as Fields;
-  const isLocal = plan.tasks.get(state.tasks.get(String(task))?.plan ?? "")?.local === true;
+  const isLocal = plan.tasks.get(state.tasks.get(keyOf(entry))?.plan ?? "")?.local === true;
   const next = history.journal[entry.seq];
   const started = next?.type === "task.started" ? (next.payload as Fields) : {};
   const isSame = next?.atMs === entry.atMs && next.actor === entry.actor;
@@ -167,7 +215,7 @@ function localNode(entry: RecordedEntry, { history, plan, state }: Reading): { n
 }
 
 function finished(entry: RecordedEntry, reading: Reading, outcome: TaskOutcome): Cause {
-  const taskKey = String((entry.payload as Fields)["task"]);
+  const taskKey = keyOf(entry);
   const attempt = attemptOf(entry, reading);
   const { plan, state } = reading;
   const before = state.tasks.get(taskKey);
@@ -178,15 +226,19 @@ function finished(entry: RecordedEntry, reading: Reading, outcome: TaskOutcome):
     : { type: "task.finished", taskKey, attempt, outcome: whole };
 }
 
+function keyOf({ payload }: Pick<RecordedEntry, "payload">): string {
+  const { task } = payload as Fields;
+  return typeof task === "string" ? task : "";
+}
+
 /** Entries of the newest attempt do not always number it. */
 function attemptOf({ payload }: RecordedEntry, { state }: Reading): Json {
-  const { attempt, task } = payload as Fields;
-  return attempt ?? state.tasks.get(String(task))?.attempt ?? 0;
+  const { attempt } = payload as Fields;
+  return attempt ?? state.tasks.get(keyOf({ payload }))?.attempt ?? 0;
 }
 
 /** An attempt of which nobody knows how far it came, or an undoing that failed for the last time. */
 function parked(entry: RecordedEntry, reading: Reading): Cause {
-  const { task } = entry.payload as Fields;
   const error = errorOf(entry, reading);
   if (error.code !== "AMBIGUOUS" || error.cause === undefined) {
     return finished(entry, reading, { type: "failed", error });
@@ -194,14 +246,14 @@ function parked(entry: RecordedEntry, reading: Reading): Cause {
   const { cause } = error;
   if (cause.code === "ATTEMPT_LOST") {
     const attempt = attemptOf(entry, reading);
-    return { type: "task.lost", taskKey: String(task), attempt, reason: cause.message };
+    return { type: "task.lost", taskKey: keyOf(entry), attempt, reason: cause.message };
   }
   return finished(entry, reading, { type: "failed", error: given(cause) });
 }
 
 function refused({ patch, payload }: RecordedEntry, type: Json): Cause | undefined {
-  const { attempt, task } = payload as Fields;
-  const taskKey = String(task);
+  const { attempt } = payload as Fields;
+  const taskKey = keyOf({ payload });
   const error = { name: "Error", code: "REFUSED", message: "refused", retryable: false };
   const outcome = { type: "failed", error };
   if (type === "task.finished") {
@@ -238,6 +290,11 @@ function given(error: ErrorRecord): ErrorRecord {
   return error.code === "POISONED" && error.cause !== undefined ? error.cause : error;
 }
 
+function spentAs(entry: RecordedEntry, reading: Reading) {
+  const spent = spentFor(entry, reading);
+  return spent === undefined ? {} : { spent };
+}
+
 function spentFor(entry: RecordedEntry, { at, history, state }: Reading) {
   const patches = history.journal.slice(at, entry.seq);
   const after = patches.findLast(({ patch }) => patch?.run?.spent !== undefined)?.patch?.run?.spent;
@@ -250,8 +307,8 @@ function spentFor(entry: RecordedEntry, { at, history, state }: Reading) {
 
 /** From 0 to 1: what makes the retry policy wait as long as it did. */
 function chanceOf({ payload }: RecordedEntry, { plan, state }: Reading): number {
-  const { delayMs, task } = payload as Fields;
-  const before: TaskState | undefined = state.tasks.get(String(task));
+  const { delayMs } = payload as Fields;
+  const before: TaskState | undefined = state.tasks.get(keyOf({ payload }));
   const retry = plan.tasks.get(before?.plan ?? "")?.retry;
   if (typeof delayMs !== "number" || retry === undefined || retry.jitter === 0) return 0;
   const longestMs = retryDelayMs(retry, (before?.failures ?? 0) + 1, 0);

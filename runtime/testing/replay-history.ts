@@ -12,7 +12,7 @@
 import { AssertionError } from "node:assert";
 import { isDeepStrictEqual } from "node:util";
 import type { WorkflowDefinition } from "../../actors/define-workflow.ts";
-import type { Json } from "../../machines/error-code.ts";
+import { AgentError, type Json } from "../../machines/error-code.ts";
 import { fold } from "../../machines/run/fold.ts";
 import {
   initialRun,
@@ -54,10 +54,16 @@ export interface ReplayOptions {
   readonly definition?: WorkflowDefinition;
 }
 
-/** @throws {AgentError} `HISTORY_INCOMPLETE` when the journal has a gap. */
+/** @throws {AgentError} `HISTORY_INCOMPLETE` when the journal has a gap, `HISTORY_FORKED` for a fork. */
 export function replayHistory(history: RecordedHistory, options: ReplayOptions = {}): ReplayReport {
   const { id, input, journal, parent, priority } = history;
   checkGaps(id, journal);
+  if (journal[0]?.type === "run.forked") {
+    throw new AgentError(
+      "HISTORY_FORKED",
+      `Cannot replay run "${id}": it begins in the middle of another one; replay that one`,
+    );
+  }
   const { plan } = compileDefinition(options.definition ?? history.definition);
   const given = journal.find(({ patch }) => patch?.run?.priority !== undefined)?.patch?.run;
   const start = { input, parent, priority: given?.priority ?? priority };
@@ -120,7 +126,7 @@ function text(entry: Json): string {
 }
 
 /** What operators and migrations write besides the core's turns. */
-const foreign = /^(?:run\.(?:moved|parked|forked|queued|attributes)|state\.changed)$/;
+const foreign = /^(?:run\.(?:moved|parked|queued)|state\.changed)$/;
 
 function isAdoptable({ type }: RecordedEntry): boolean {
   return foreign.test(type);
@@ -152,6 +158,8 @@ function differenceOf(
 }
 
 function shown({ actor, atMs, patch, payload, seq, type }: RecordedEntry, whole = false): Json {
-  const entry = { seq, type, atMs, actor, payload, ...(whole ? { patch } : {}) };
+  // Not what marks an event's last entry: older histories have no such mark.
+  const { run, tasks, timers } = patch ?? {};
+  const entry = { seq, type, atMs, actor, payload, ...(whole ? { run, tasks, timers } : {}) };
   return JSON.parse(JSON.stringify(entry)) as Json;
 }

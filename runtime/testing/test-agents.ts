@@ -10,10 +10,7 @@ import type { AgentContext } from "../../actors/ports.ts";
 import type { RunPlan } from "../../machines/run/plan.ts";
 
 /** What an action gets in a test: all that it gets in its thread. */
-export interface TestContext extends AgentContext {
-  /** Counts towards the run's budget of `unit`. */
-  spend(unit: string, amount: number): void;
-}
+export type TestContext = AgentContext;
 
 /**
  * Stands in for an action. It gets the task's filled-in input; what it returns is the task's output.
@@ -84,7 +81,10 @@ export function definitionsOf(
 export function actionsOf(plan: RunPlan): string[] {
   return [...plan.tasks.values()].flatMap(({ kind, agent, action, compensate }) => [
     ...(kind === "action" ? [`${agent}.${action}`] : []),
-    ...(compensate === null ? [] : [`${compensate.agent}.${compensate.action}`]),
+    // Without an agent: the child run undoes itself.
+    ...(compensate === null || compensate.agent === ""
+      ? []
+      : [`${compensate.agent}.${compensate.action}`]),
   ]);
 }
 

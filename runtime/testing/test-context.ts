@@ -65,6 +65,7 @@ export function testContext(options: ContextOptions): TestContext {
     get sql() {
       return services.sql ?? missing("sql");
     },
+    transaction: () => missing("sql"),
     heartbeat: () => undefined,
     checkpoint: async (data) => {
       const checked = checkJson(data);

@@ -141,11 +141,11 @@ export function testRun({ definitionOf, id, run, view }: TestRunOptions): TestRu
       const event = { type: "task.resolve", taskKey, as: "failed" } as const;
       return decide(taskKey, "reject", ["running"], { ...event, reason: reason ?? null });
     },
-    pause: ({ clocks = "stop", reason = null } = {} as PauseOptions) =>
-      post({ type: "run.pause", clocks, reason }),
+    pause: ({ clocks = "stop", reason } = {}) =>
+      post({ type: "run.pause", clocks, reason: reason ?? null }),
     resume: () => post({ type: "run.resume", reason: null }),
-    cancel: ({ reason = null, rollback = false } = {} as CancelOptions) =>
-      post({ type: "run.cancel", rollback, reason }),
+    cancel: ({ reason, rollback = false } = {}) =>
+      post({ type: "run.cancel", rollback, reason: reason ?? null }),
     retry: (taskKey) => post({ type: "run.retry", taskKey: taskKey ?? null, reason: null }),
     resolve: (taskKey, as, output = null) =>
       decide(taskKey, "decide about", ["parked"], {
@@ -158,15 +158,6 @@ export function testRun({ definitionOf, id, run, view }: TestRunOptions): TestRu
     raiseBudget: (limits) => post({ type: "run.budget", limits, reason: null }),
     history: () => historyOf(view.state(), view, definitionOf(id)),
   };
-}
-
-interface PauseOptions {
-  readonly clocks?: "stop" | "run";
-  readonly reason?: string | null;
-}
-interface CancelOptions {
-  readonly rollback?: boolean;
-  readonly reason?: string | null;
 }
 
 function historyOf(

@@ -105,8 +105,9 @@ export function createWorkflowTest(
   const plans = reached.map(({ plan }) => plan);
   const agents = definitionsOf(options.agents ?? {}, plans);
   const findAgent = (name: string): AgentDefinition | undefined => agents.get(name);
+  const findWorkflow = (id: string): WorkflowDefinition | undefined => library.get(id)?.definition;
   checkActions(definition.id, plans, agents);
-  named(() => checkDefinition(main.definition, input, findAgent));
+  named(() => checkDefinition(main.definition, input, findAgent, findWorkflow));
   const names = new Set(plans.flatMap((plan) => [...plan.tasks.keys(), ...actionsOf(plan)]));
   for (const name of Object.keys(durations)) checkName(name, "give a duration to", names);
 
@@ -126,7 +127,8 @@ export function createWorkflowTest(
     childPlan: (workflow, childInput) => {
       const child = library.get(workflow);
       if (child === undefined) return undefined;
-      checkDefinition(child.definition, childInput as Readonly<Record<string, Json>>, findAgent);
+      const given = childInput as Readonly<Record<string, Json>>;
+      checkDefinition(child.definition, given, findAgent, findWorkflow);
       return child.plan;
     },
     attemptEnded: ({ attempt, error, outcome, taskKey, workflowId }) => {

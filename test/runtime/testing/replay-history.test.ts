@@ -254,6 +254,7 @@ describe("replayHistory()", () => {
       id: "order",
       tasks: { a: { do: "A.go", retry: fixed }, b: { do: "A.go" } },
     });
+
     expect(replayHistory(history, { definition: parallel }).difference).toMatchObject({
       seq: 4,
       recorded: { type: "task.dispatched", payload: { task: "a" } },
@@ -282,6 +283,14 @@ describe("replayHistory()", () => {
     expect(() => replayHistory({ ...history, journal: journal.slice(1) })).toThrow(
       /HISTORY|its journal has 2 where entry 1 must stand/,
     );
+  });
+
+  test("refuses a run that begins in the middle of another one", async () => {
+    const { history } = await recorded();
+    const [first, ...rest] = history.journal;
+    if (first === undefined) throw new Error("no entry");
+    const journal = [{ ...first, type: "run.forked" }, ...rest];
+    expect(() => replayHistory({ ...history, journal })).toThrow(/replay that one/);
   });
 
   test("takes over what no rule writes, and says so", async () => {

@@ -275,7 +275,23 @@ describe("createWorkflowTest()", () => {
     await run.runUntilIdle();
     assertCompleted(run, 42);
     const wrong = defineWorkflow({ id: "wrong", tasks: { sub: { workflow: "child" } } });
-    const refused = createWorkflowTest(wrong, { workflows: [child] });
+    expect(() => createWorkflowTest(wrong, { workflows: [child] })).toThrow(/tasks\/sub/);
+    const typed = defineWorkflow({
+      id: "typed",
+      params: ["file"],
+      tasks: { a: { do: "RENDERER.render", with: { file: param("file") } } },
+    });
+    const late = defineWorkflow({
+      id: "late",
+      tasks: {
+        a: { do: "A.go" },
+        sub: { workflow: "typed", after: ["a"], with: { file: output("a") } },
+      },
+    });
+    const refused = createWorkflowTest(late, {
+      workflows: [typed],
+      agents: { RENDERER, A: { go: () => 5 } },
+    });
     await refused.runUntilIdle();
     expect(refused.error).toMatchObject({ code: "INVALID" });
   });
