@@ -170,7 +170,7 @@ function causeOfTask(entry: RecordedEntry, reading: Reading): Cause | undefined 
         taskKey,
         attempt,
         reason,
-        begun: false,
+        begun: hadBegun(entry, reading),
         ...spentAs(entry, reading),
       };
     case "task.stopped":
@@ -202,6 +202,14 @@ function childUndone(entry: RecordedEntry, { plan, state }: Reading): Cause | un
   return isUndoneByChild(plan.tasks.get(task?.plan ?? ""))
     ? { type: "child.undone", taskKey, childId: task?.childId ?? "" }
     : undefined;
+}
+
+/** A lost attempt that has begun leaves a mark; of a task that must not run twice it parks it instead. */
+function hadBegun(entry: RecordedEntry, { plan, state }: Reading): boolean {
+  const key = keyOf(entry);
+  if (plan.tasks.get(state.tasks.get(key)?.plan ?? "")?.atMostOnce === true) return false;
+  const { patch } = entry;
+  return patch === undefined || patch === null || patch.tasks?.[key]?.unknownOutcome === true;
 }
 
 /** A local task has started in the same breath. */

@@ -65,7 +65,7 @@ export function testContext(options: ContextOptions): TestContext {
     get sql() {
       return services.sql ?? missing("sql");
     },
-    transaction: () => missing("sql"),
+    transaction: () => noDatabase(call),
     heartbeat: () => undefined,
     checkpoint: async (data) => {
       const checked = checkJson(data);
@@ -83,4 +83,12 @@ export function testContext(options: ContextOptions): TestContext {
       spent.set(unit, (spent.get(unit) ?? 0) + amount);
     },
   };
+}
+
+/** That it commits once per task is a promise of a real database. */
+function noDatabase({ action, agent }: VirtualCall): never {
+  throw new AgentError(
+    "NO_SERVICE",
+    `Cannot use ctx.transaction in ${agent}.${action}: a workflow test has no database; stub the action`,
+  );
 }
