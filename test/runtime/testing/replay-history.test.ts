@@ -193,7 +193,7 @@ const cases: Readonly<Record<string, () => Promise<WorkflowTest>>> = {
 
 /** As the HTTP API tells it. */
 function withoutPatches(history: RecordedHistory): RecordedHistory {
-  const journal = history.journal.map(({ atMs, patch: _, ...entry }) => ({
+  const journal = history.journal.map(({ atMs, patch: _patch, ...entry }) => ({
     ...entry,
     at: new Date(atMs).toISOString(),
   }));
