@@ -35,6 +35,15 @@ export type {
   LoopFigures,
 } from "./system/agents.ts";
 export type {
+  ApprovalView,
+  BulkView,
+  CommandedRun,
+  ControlPort,
+  Operator,
+  Order,
+  RunStateView,
+} from "./system/control.ts";
+export type {
   AuditFinding,
   ForkRequest,
   HistoryPort,
@@ -42,18 +51,6 @@ export type {
   RunDiffView,
   SnapshotView,
 } from "./system/history.ts";
-export type {
-  ApprovalView,
-  BulkFilter,
-  BulkView,
-  CommandAnswer,
-  CommandedRun,
-  ControlPort,
-  Operator,
-  Order,
-  RunStateView,
-  UpdateView,
-} from "./system/control.ts";
 export type { LimitsPort, LimitsView, SlotView } from "./system/limits.ts";
 export type { LiveBody, LiveEvent, LivePort, SystemMetrics } from "./system/live.ts";
 export type {

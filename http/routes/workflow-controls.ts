@@ -322,7 +322,8 @@ function bulkOrder(body: z.output<typeof bulkBody>): Order {
           { pointer: "/signal", detail: "must have a name" },
         ]);
       return { type: "run.signal", name: body.signal.name, payload: body.signal.payload ?? null };
-    default:
+    case "pause":
+    case "resume":
       return { type: `run.${body.operation}` };
   }
 }

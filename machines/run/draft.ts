@@ -242,7 +242,7 @@ export function openDraft(
     waiting: function* waiting(name) {
       const changes = waits.get(name);
       for (const key of oldWaiting.get(name) ?? []) if (!changes?.has(key)) yield key;
-      for (const [key, waitsNow] of [...(changes ?? [])]) if (waitsNow) yield key;
+      for (const [key, waitsNow] of changes ?? []) if (waitsNow) yield key;
     },
     waitChanges: () => waits,
     keys: () => [...oldTasks.keys(), ...[...tasks.keys()].filter((key) => !oldTasks.has(key))],

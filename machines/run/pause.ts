@@ -32,7 +32,9 @@ export function resumeRun(draft: Draft, reason: string | null, event: RunEvent):
   const payload: Json = { reason };
   draft.record(event, "run.resumed", payload);
   commandChildren(draft, "run.resume", event);
-  for (const key of [...draft.waiting("go")]) draft.rules.openWait(draft, key, event);
+  // Opening a wait takes it from the list.
+  const waiting = Array.from(draft.waiting("go"));
+  for (const key of waiting) draft.rules.openWait(draft, key, event);
 }
 
 /** What of a run changes when its pause ends, in whatever way. */

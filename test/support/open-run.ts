@@ -125,7 +125,7 @@ export function openRun(plan: RunPlan, options: InitialOptions = {}) {
 }
 
 /** Outputs are no part of patches; a stage that counts nothing is as good as one that was never counted. */
-export function comparable({ outputs: _, ...state }: RunState) {
+export function comparable(state: RunState) {
   const counts = [...state.counts].filter(([, { moving, blocked, bad }]) => moving + blocked + bad);
-  return { ...state, counts: new Map(counts) };
+  return { ...state, outputs: new Map(), counts: new Map(counts) };
 }

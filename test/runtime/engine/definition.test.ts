@@ -103,18 +103,19 @@ describe("parseDefinition()", () => {
 });
 
 describe("checkDefinition()", () => {
+  const actions = Object.keys(worker.capabilities).join(", ");
   const main = "/workflow/stages/main/tasks";
   test.each([
     ["unknown agent", dag({ a: { do: "NOBODY.add" } }), `${main}/a/do names no agent: "NOBODY"`],
     [
       "unknown action",
       dag({ a: { do: "WORKER.fly" } }),
-      `${main}/a/do WORKER has no action "fly"; it has add, fail, block`,
+      `${main}/a/do WORKER has no action "fly"; it has ${actions}`,
     ],
     [
       "an action that every object has",
       dag({ a: { do: "WORKER.constructor" } }),
-      `${main}/a/do WORKER has no action "constructor"; it has add, fail, block`,
+      `${main}/a/do WORKER has no action "constructor"; it has ${actions}`,
     ],
     [
       "unknown dependency",

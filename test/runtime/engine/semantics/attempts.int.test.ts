@@ -26,7 +26,7 @@ describe.concurrent("attempts", () => {
       await run.ended("failed");
       expect((await run.task("a"))?.error?.code).toBe(code);
       // Its slot is free again: what was told to stop has.
-      const isStopping = async () => "stopping" in ((await run.task("a"))?.extras as object);
+      const isStopping = async () => "stopping" in Object((await run.task("a"))?.extras);
       await soon(isStopping, limitMs).toBe(false);
     }
     // The only slot is taken, so the next task is never started.
