@@ -19,6 +19,8 @@ export interface RunRow {
   readonly place: string;
   readonly priority: number;
   readonly input: Json;
+  /** Null until it completes, and when its definition declares none. */
+  readonly output: Json | null;
   readonly error: ErrorRecord | null;
   readonly createdAtMs: number;
   readonly startedAtMs: number | null;
@@ -104,6 +106,7 @@ const runColumns = {
   place: workflows.place,
   priority: workflows.priority,
   input: workflows.input,
+  output: workflows.output,
   error: workflows.error,
   createdAtMs: ms(workflows.createdAt),
   startedAtMs: ms(workflows.startedAt),

@@ -46,6 +46,7 @@ export function viewOfRow(row: RunRow): WorkflowView {
     startedAt: iso(row.startedAtMs),
     finishedAt: iso(row.finishedAtMs),
     input: row.input,
+    ...(row.output === null ? {} : { output: row.output }),
     ...(row.error === null ? {} : { error: row.error }),
   };
 }
@@ -62,6 +63,7 @@ export function viewOfRun(run: OwnedRun): WorkflowView {
     place: state.place,
     priority: state.priority,
     input: state.input,
+    output: state.output,
     error: state.error,
     createdAtMs: run.createdAtMs,
     startedAtMs: state.startedAtMs,

@@ -33,10 +33,10 @@ export function addSteeringVerbs<Flags>(program: Command, tools: VerbTools<Flags
 
   tools
     .verb(program, "signal <run> <name>", "send a signal to a run")
-    .option("--payload <json>", "what it carries, a JSON object", jsonObject)
-    .action((id: string, name: string, flags: All) =>
+    .argument("[payload]", "what it carries, a JSON object", jsonObject)
+    .action((id: string, name: string, payload: Body[string] | undefined, flags: All) =>
       tools.act(flags, (api, out) =>
-        command(api, `${run(id)}/signals`, { name, payload: flags.payload ?? null }, out),
+        command(api, `${run(id)}/signals`, { name, payload: payload ?? null }, out),
       ),
     );
   verb("approve <token>", "decide an approval")

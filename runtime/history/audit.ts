@@ -56,7 +56,10 @@ interface Difference {
 }
 
 function differences(folded: RunState, stored: RunHistory["loaded"]["run"]): Difference[] {
-  const { tasks, timers, counts: _counts, inFlight: _inFlight, outputs: _outputs, ...run } = folded;
+  const { tasks, timers, ...rest } = folded;
+  // What is derived from tasks has no row, and outputs stand with their tasks.
+  const derived = new Set(["counts", "inFlight", "waiting", "outputs"]);
+  const run = Object.fromEntries(Object.entries(rest).filter(([name]) => !derived.has(name)));
   const { tasks: taskRows, timers: timerRows, ...row } = stored;
   return [
     ...compare("", run, row),
