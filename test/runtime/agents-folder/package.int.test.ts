@@ -104,7 +104,7 @@ export default defineAgent({
     );
     const errors = await typeErrors();
     rmSync(wrong);
-    expect(errors).toContain("'colour' does not exist in type 'AgentOptions'");
+    expect(errors).toContain("'colour' does not exist in type 'AgentOptions<");
     expect(errors).toContain("Property 'fle' does not exist on type '{ file: string; }'");
     expect(errors).toContain("Property 'attempts' does not exist on type 'AgentContext'");
   },
