@@ -13,6 +13,7 @@ import type { Database } from "./database.ts";
 import { toJsonb } from "./jsonb.ts";
 import { runExtras } from "./run-repo.ts";
 import { mailbox } from "./schema/workflows.ts";
+import { isRefusal } from "./server-error.ts";
 import { type RateClaim, type SlotClaim, takeSlots } from "./slot-repo.ts";
 
 /** Another node owns these runs now; nothing of the batch was written. */
@@ -109,23 +110,17 @@ export function createTurnRepo(db: Database): TurnRepo {
       return rows.length > 0;
     },
     park: async (incarnation, id, epoch, error) => {
-      const text = toJsonb(error);
-      const rows = await db.execute(sql`
-        with was as (select id, status, error from spectra.workflows where id = ${id}
-            and owner = ${incarnation} and epoch = ${epoch} and status <> 'parked' for update),
-          parked as (update spectra.workflows w
-            set status = 'parked', error = ${text}::jsonb, seq = w.seq + 1
-            from was where w.id = was.id returning w.id, w.seq),
-          -- A journal that takes no entry must not keep its run from being parked.
-          noted as (insert into spectra.journal (workflow_id, seq, type, at, actor, payload, patch)
-        select parked.id, parked.seq, 'run.parked', clock_timestamp(), ${incarnation}::text,
-          jsonb_build_object('code', ${text}::jsonb->'code', 'message', ${text}::jsonb->'message',
-            'was', was.status, 'error', was.error),
-          jsonb_build_object('whole', true, 'run', jsonb_build_object('status', 'parked',
-            'error', ${text}::jsonb, 'seq', parked.seq))
-        from parked join was on was.id = parked.id on conflict do nothing)
-        select 1 from parked`);
-      return rows.length > 0;
+      try {
+        return await park(db, incarnation, id, epoch, error);
+      } catch (refused) {
+        if (!isRefusal(refused)) throw refused;
+        // A journal that takes no entry must not keep its run from being parked: the row alone says so.
+        const rows = await db.execute(sql`
+          update spectra.workflows set status = 'parked', error = ${toJsonb(error)}::jsonb
+          where id = ${id} and owner = ${incarnation} and epoch = ${epoch} and status <> 'parked'
+          returning 1`);
+        return rows.length > 0;
+      }
     },
     outgoing: async (incarnation) => {
       const rows = await db.execute<{ id: string; workflow_id: string; effect: Json }>(sql`
@@ -143,6 +138,31 @@ export function createTurnRepo(db: Database): TurnRepo {
         select value::bigint from jsonb_array_elements_text(${JSON.stringify(ids)}::jsonb))`);
     },
   };
+}
+
+async function park(
+  db: Database,
+  incarnation: string,
+  id: string,
+  epoch: number,
+  error: ErrorRecord,
+): Promise<boolean> {
+  const text = toJsonb(error);
+  const rows = await db.execute(sql`
+    with was as (select id, status, error from spectra.workflows where id = ${id}
+        and owner = ${incarnation} and epoch = ${epoch} and status <> 'parked' for update),
+      parked as (update spectra.workflows w
+        set status = 'parked', error = ${text}::jsonb, seq = w.seq + 1
+        from was where w.id = was.id returning w.id, w.seq),
+      noted as (insert into spectra.journal (workflow_id, seq, type, at, actor, payload, patch)
+    select parked.id, parked.seq, 'run.parked', clock_timestamp(), ${incarnation}::text,
+      jsonb_build_object('code', ${text}::jsonb->'code', 'message', ${text}::jsonb->'message',
+        'was', was.status, 'error', was.error),
+      jsonb_build_object('whole', true, 'run', jsonb_build_object('status', 'parked',
+        'error', ${text}::jsonb, 'seq', parked.seq))
+    from parked join was on was.id = parked.id on conflict do nothing)
+    select 1 from parked`);
+  return rows.length > 0;
 }
 
 async function pending(db: Database, incarnation: string, limit: number): Promise<Pending> {
