@@ -5,13 +5,14 @@
  * @module
  */
 
-import { and, eq, sql } from "drizzle-orm";
+import { and, eq, type SQL, sql } from "drizzle-orm";
 import type { ErrorRecord, Json } from "../machines/error-code.ts";
 import type { CommandAnswer } from "../machines/run/command.ts";
 import type { Database } from "./database.ts";
 import { toJsonb } from "./jsonb.ts";
 import { noExtras, type RunExtras } from "./run-repo.ts";
 import { bulkCommands, commands } from "./schema/workflows.ts";
+import { isRefusal } from "./server-error.ts";
 import { notifyMail } from "./wake-channel.ts";
 
 export interface NewCommand {
@@ -205,18 +206,26 @@ export function createCommandRepo(db: Database): CommandRepo {
     },
     unpark: async (workflowId, incarnation) => {
       // Its status before stands in what it has: a start, a pause.
-      await db.execute(sql`
-        with back as (
-          update spectra.workflows w set error = null, epoch = epoch + 1, seq = w.seq + 1,
+      const back = (seq: SQL) => sql`
+          update spectra.workflows w set error = null, epoch = epoch + 1, seq = ${seq},
             owner = case when ${isOrphan} then ${incarnation} else owner end,
             status = case when started_at is null then 'pending'
               when coalesce(extras->'pause', 'null'::jsonb) <> 'null'::jsonb then 'paused'
               else 'running' end
-          where w.id = ${workflowId} and status = 'parked' returning w.id, w.seq, w.status)
+          where w.id = ${workflowId} and status = 'parked' returning w.id, w.seq, w.status`;
+      const journalled = sql`
+        with back as (${back(sql`w.seq + 1`)})
         insert into spectra.journal (workflow_id, seq, type, at, actor, payload, patch)
         select id, seq, 'run.unparked', clock_timestamp(), ${incarnation}::text, '{}'::jsonb,
           jsonb_build_object('whole', true, 'run', jsonb_build_object('status', status,
-            'error', null, 'seq', seq)) from back`);
+            'error', null, 'seq', seq)) from back`;
+      try {
+        await db.execute(journalled);
+      } catch (refused) {
+        if (!isRefusal(refused)) throw refused;
+        // As in parking: a journal that takes no entry does not keep an operator from trying again.
+        await db.execute(back(sql`w.seq`));
+      }
     },
   };
 }
