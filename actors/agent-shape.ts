@@ -53,6 +53,7 @@ const agentShape = z.strictObject({
     .strictObject({
       unresponsiveMs: z.int().min(500).max(600_000).optional(),
       bufferMb: z.int().min(16).max(1_048_576).optional(),
+      graceMs: z.int().min(0).max(600_000).optional(),
     })
     .optional(),
   dependsOn: z.array(text).optional(),

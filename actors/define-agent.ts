@@ -97,6 +97,8 @@ export interface AgentLimits {
   readonly unresponsiveMs?: number;
   /** Buffers outside of the heap. Default: as much as `resources.memoryMb`, at least 512. */
   readonly bufferMb?: number;
+  /** What an aborted action may take to end before its thread is ended. Default 3 s; a task may say otherwise. */
+  readonly graceMs?: number;
 }
 
 /** All of an agent but its code: what the main thread keeps of one that it must not import. */

@@ -72,6 +72,11 @@ export interface TaskDefinition {
   readonly retry?: Partial<RetryPolicy>;
   readonly timeouts?: TaskTimeouts;
   /**
+   * What an attempt that is told to stop (cancel, time limit) may take to end by itself, before its
+   * thread is ended. Default: as its agent's `limits.graceMs` says, else 3 s.
+   */
+  readonly graceMs?: number;
+  /**
    * What a final failure means. `fail` (default) fails the stage; `skip` marks the task skipped and
    * goes on; `rollback` undoes what finished and fails the run; `escalate` parks the task for an
    * operator; `{ run }` lets another task take its place.

@@ -169,13 +169,15 @@ export interface AgentCall {
 /** Why an attempt is aborted, as the reason of its signal, when it is to be given another grace. */
 export interface StopOrder {
   readonly why: "stale";
-  readonly graceMs: number;
+  /** Absent: as the attempt's own. */
+  readonly graceMs?: number;
 }
 
 export interface AgentCallHooks {
   /** Abort asks the action to stop; after `graceMs`, or that of a `StopOrder`, its thread is terminated. */
   readonly signal: AbortSignal;
-  readonly graceMs: number;
+  /** Absent: as the agent's `limits` say. */
+  readonly graceMs?: number;
   onHeartbeat(progress: Progress | undefined): void;
   /** What the attempt has spent so far, by unit. */
   onSpend?(totals: Readonly<Record<string, number>>): void;

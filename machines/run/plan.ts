@@ -61,6 +61,8 @@ export interface PlanTask {
   readonly priority: number;
   readonly retry: RetryPlan;
   readonly timeouts: Timeouts;
+  /** From an abort to the end of its thread; null: as its agent says. */
+  readonly graceMs: number | null;
   readonly onFailure: FailureStrategy;
   /** What undoes it: `AGENT.action`, or its own action's `compensate`; null: nothing. */
   readonly compensate: { readonly agent: string; readonly action: string } | null;

@@ -139,7 +139,7 @@ function childCircle(
   return undefined;
 }
 
-const actionOnly = ["local", "delivery", "concurrencyKey", "concurrencyLimit"] as const;
+const actionOnly = ["local", "delivery", "graceMs", "concurrencyKey", "concurrencyLimit"] as const;
 
 function checkOptions({ isPiped, pointer, task }: PlacedTask): Field[] {
   const fields: Field[] = [];

@@ -112,6 +112,7 @@ function planTask(
       scheduleToCloseMs: scheduleToCloseMs ?? null,
       heartbeatMs: heartbeatMs ?? null,
     },
+    graceMs: task.graceMs ?? null,
     onFailure: strategyOf(task),
     compensate: compensationOf(task),
     atMostOnce: task.delivery === "atMostOnce",

@@ -88,6 +88,7 @@ const task = z.strictObject({
     .optional(),
   retry: retry.optional(),
   timeouts: timeouts.optional(),
+  graceMs: z.int().min(0).max(600_000).optional(),
   onFailure: z
     .union(
       [

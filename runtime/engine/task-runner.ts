@@ -25,15 +25,13 @@ import {
   type Json,
   toErrorRecord,
 } from "../../machines/error-code.ts";
-import type { RunPlan, Timeouts } from "../../machines/run/plan.ts";
+import type { PlanTask, RunPlan, Timeouts } from "../../machines/run/plan.ts";
 import type { TaskState } from "../../machines/run/state.ts";
 import type { TaskJob } from "../queue/job-queue.ts";
 import { compileDefinition } from "./compile-definition.ts";
 import type { OwnedRun } from "./owned-run.ts";
 import { outputsInMemory, resolveInput, tasksRead } from "./task-input.ts";
 
-/** How long an aborted action may take to end before its thread is terminated. */
-const abortGraceMs = 3_000;
 /** Definitions kept in memory; they are immutable. */
 const cachedDefinitions = 100;
 /** Attempts in hand are compared with the truth this often: a run owned elsewhere may have cancelled. */
@@ -95,7 +93,7 @@ export function createTaskRunner(options: TaskRunnerOptions): TaskRunner {
     if (inHand.size === 0) return;
     try {
       for (const key of await attempts.stale([...inHand.values()].map(plainKey))) {
-        const order: StopOrder = { why: "stale", graceMs: abortGraceMs };
+        const order: StopOrder = { why: "stale" };
         inHand.get(idOf(key))?.controller.abort(order);
       }
     } catch (error) {
@@ -201,12 +199,12 @@ export function createTaskRunner(options: TaskRunnerOptions): TaskRunner {
       undo: undo && agent === task.agent && action === task.action,
       ...(undo ? { compensates: true } : {}),
     };
-    return await withTimeout(call, task.timeouts, signal);
+    return await withTimeout(call, task, signal);
   }
 
   async function withTimeout(
     call: AgentCall,
-    limits: Timeouts,
+    { graceMs, timeouts: limits }: PlanTask,
     outer: AbortSignal,
   ): Promise<AgentOutcome> {
     const timeout = new AbortController();
@@ -222,7 +220,7 @@ export function createTaskRunner(options: TaskRunnerOptions): TaskRunner {
     try {
       const outcome = await options.runAgent(call, {
         signal: AbortSignal.any([outer, timeout.signal]),
-        graceMs: abortGraceMs,
+        ...(graceMs === null ? {} : { graceMs }),
         onHeartbeat: (report) => {
           if (heartbeatMs !== null) {
             clearTimeout(silence);
@@ -401,8 +399,8 @@ export function createTaskRunner(options: TaskRunnerOptions): TaskRunner {
   return {
     process,
     runLocal,
-    abort: ({ graceMs = abortGraceMs, ...key }) => {
-      const order: StopOrder = { why: "stale", graceMs };
+    abort: ({ graceMs, ...key }) => {
+      const order: StopOrder = { why: "stale", ...(graceMs === undefined ? {} : { graceMs }) };
       inHand.get(idOf(key))?.controller.abort(order);
     },
     isInHand: (workflowId, taskKey, attempt) => inHand.has(idOf({ workflowId, taskKey, attempt })),

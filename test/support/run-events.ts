@@ -81,6 +81,7 @@ function planTask(key: string, stage: string, options: TaskOptions): PlanTask {
       heartbeatMs: null,
       ...timeouts,
     },
+    graceMs: null,
     onFailure: words.has(onFailure)
       ? { type: onFailure as "fail" }
       : { type: "alternative", task: onFailure },

@@ -14,6 +14,7 @@ const minimumHeapMb = 256;
 /** Codecs work on buffers: less than this is no sign of a fault. */
 const minimumBufferMb = 512;
 const defaultUnresponsiveMs = 30_000;
+const defaultGraceMs = 3_000;
 
 export interface ThreadLimits {
   /** Of V8's old generation. */
@@ -22,6 +23,8 @@ export interface ThreadLimits {
   readonly bufferMb: number;
   /** A thread whose loop has not turned, and that has not called `heartbeat`, for this long is ended. */
   readonly unresponsiveMs: number;
+  /** What an aborted attempt may take to end before the thread is ended. */
+  readonly graceMs: number;
 }
 
 /** @param unresponsiveMs For agents that declare none. */
@@ -36,6 +39,7 @@ export function limitsOf(
       limits?.bufferMb ??
       Math.max(minimumBufferMb, heapLimitMb(resources.memoryMb, machineMemoryMb)),
     unresponsiveMs: limits?.unresponsiveMs ?? unresponsiveMs,
+    graceMs: limits?.graceMs ?? defaultGraceMs,
   };
 }
 

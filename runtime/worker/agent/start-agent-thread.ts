@@ -176,7 +176,8 @@ function createHandle(
     kill: () => death.terminate({ why: "it was killed", code: "AGENT_KILLED", kind: "exit" }),
     run: (operation, call, hooks) => {
       attempts += 1;
-      const request = { id: String(attempts), operation, call, graceMs: hooks.graceMs };
+      const { graceMs = limitsOf(agent).graceMs } = hooks;
+      const request = { id: String(attempts), operation, call, graceMs };
       return runAttemptOver({ agent, opened, ports }, request, hooks);
     },
     stop: async () => {

@@ -29,6 +29,7 @@ const add = { do: "WORKER.add" };
 const registered = [
   workflow("blocked", { a: block }),
   workflow("many", { a: block }),
+  workflow("graced", { a: { ...block, graceMs: 55 } }),
   workflow("short", { a: add }),
   workflow("two", { a: add, b: { ...add, after: ["a"] } }),
   workflow("signals", { first: block, go: { signal: "go", after: ["first"] } }),
@@ -177,6 +178,25 @@ describe("commands to a run", () => {
     ]);
     const last = (await entriesOf(workflows, run.id)).at(-1);
     expect(last?.payload).toMatchObject({ how: "by itself", afterMs: expect.any(Number) });
+  });
+
+  test("a task's own grace is handed to each of its attempts, and a cancel without one keeps it", async () => {
+    const seen: unknown[] = [];
+    await using node = await openTestHost({
+      url: database.url,
+      workflows: registered,
+      runAgent: async (_call, hooks) => {
+        seen.push(hooks.graceMs);
+        const ended = await untilAborted(hooks);
+        seen.push((hooks.signal.reason as StopOrder).graceMs);
+        return ended;
+      },
+    });
+    const { workflows } = node;
+    const run = await workflows.start({ workflow: "graced" }, by);
+    await soon(() => seen).toEqual([55]);
+    await workflows.control(run.id, { type: "run.cancel" }, by);
+    await soon(() => seen).toEqual([55, undefined]);
   });
 
   test("a paused start, priorities, run now and skip reach run and task", async () => {

@@ -161,6 +161,11 @@ describe("a task", () => {
       "…/a/timeouts/startToCloseMs is longer than scheduleToCloseMs, which is 1000",
     ],
     [
+      "waits with an attempt's grace",
+      { a: { signal: "go", graceMs: 5 } },
+      "…/a/graceMs is for tasks with `do` only",
+    ],
+    [
       "waits with an attempt's limit",
       { a: { signal: "go", timeouts: { heartbeatMs: 5 } } },
       "…/a/timeouts/heartbeatMs is for tasks with `do` only: what waits has scheduleToCloseMs",

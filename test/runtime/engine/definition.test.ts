@@ -369,6 +369,14 @@ describe("compileDefinition()", () => {
     fc.assert(property);
   });
 
+  test("takes a task's grace, of none to ten minutes", () => {
+    const { plan } = compileDefinition(parseDefinition(dag({ a: { ...add, graceMs: 200 } })));
+    expect(plan.tasks.get("a")?.graceMs).toBe(200);
+    for (const graceMs of [-1, 0.5, 600_001]) {
+      expect(() => parseDefinition(dag({ a: { ...add, graceMs } }))).toThrow();
+    }
+  });
+
   test("fills the defaults of a task's plan", () => {
     const { plan } = compileDefinition(parseDefinition(dag({ a: add })));
     expect(plan.tasks.get("a")).toMatchObject({
@@ -394,6 +402,7 @@ describe("compileDefinition()", () => {
         scheduleToCloseMs: null,
         heartbeatMs: null,
       },
+      graceMs: null,
       onFailure: { type: "fail" },
       compensate: null,
       atMostOnce: false,

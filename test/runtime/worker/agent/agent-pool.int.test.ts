@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import type { AgentOutcome, AgentState } from "../../../../actors/ports.ts";
 import type { Json } from "../../../../machines/error-code.ts";
 import { callOf, recordHooks, startTestPool, type TestPool } from "../../../support/agent-pool.ts";
+import { probe } from "../../../support/agents/probe.ts";
 import { ensureBuilt } from "../../../support/build.ts";
 import { createTestDatabase, type TestDatabase } from "../../../support/postgres.ts";
 
@@ -243,6 +244,26 @@ test("an aborted action that spins costs its thread after the grace period; its 
   expect(left).toMatchObject({ error: { code: "AGENT_DIED", retryable: true } });
   expect(await run("echo", { text: "back" })).toMatchObject({ output: { text: "back" } });
   expect(stateOf("PROBE").threadId).not.toBe(threadId);
+});
+
+test("an agent's own grace holds where its caller says none, and a stop order goes before both", async () => {
+  const definitions = [{ ...probe, limits: { graceMs: 150 } }];
+  const intensity = { maxRestarts: 100, periodMs: 60_000 };
+  const own = await startTestPool(database.url, { definitions, intensity });
+  try {
+    await own.agents.allHealthy;
+    for (const reason of [new Error("cancelled"), { why: "stale", graceMs: 40 }]) {
+      const { graceMs: _, ...hooks } = recordHooks();
+      const running = own.agents.run(callOf("wait", { spin: true }), hooks);
+      await hooks.begun;
+      hooks.controller.abort(reason);
+      expect(await running).toMatchObject({ error: { cause: { code: "AGENT_DIED" } } });
+    }
+    const ended = own.logged.filter(({ message }) => message === "agent.terminated");
+    expect(ended.map(({ fields }) => fields["graceMs"])).toEqual([150, 40]);
+  } finally {
+    await own.agents.stop();
+  }
 });
 
 for (const how of ["exit", "exit-0", "uncaught", "rejection", "null", "memory"]) {
