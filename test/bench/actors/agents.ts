@@ -42,8 +42,6 @@ export async function benchRecovery(runs: number): Promise<Figure[]> {
       values: withSpare.map((times) => quantile(times, 0.5)),
       unit: "ms",
       goal: { atMost: 30 },
-      ifMissed:
-        "the kill takes 6 to 10 ms; the rest is the import of the agent's module in the spare, here one with 200 definitions (about 20 ms of CPU), and its checks. Bundling the worker's entry and zod would close most of it.",
     },
     {
       name: "the same without a spare, p50",

@@ -1,7 +1,11 @@
 /**
  * Runs the conformance list on every runner and writes `docs/worker-conformance.md`.
  *
- *     npm run build && node test/runtime/worker/conformance/write-table.mjs [node26=/path/to/node]
+ *     npm run build && node scripts/install-nodes.mjs 22 24 26
+ *     node test/runtime/worker/conformance/write-table.mjs
+ *
+ * The table has a column for each Node that SPECTRA is tested on; without one of them nothing is
+ * written, so that no column is lost.
  *
  * @module
  */
@@ -10,19 +14,31 @@ import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { arch, platform } from "node:os";
 import { fileURLToPath } from "node:url";
+import { hasNode, nodePath, testedNodes } from "../../../../scripts/install-nodes.mjs";
 import { cases } from "./cases/index.mjs";
 import { divergencesOf } from "./divergences.mjs";
 import { denoBin, runSuite } from "./run-suite.mjs";
 
 const target = fileURLToPath(new URL("../../../../docs/worker-conformance.md", import.meta.url));
-const otherNodes = process.argv.slice(2).map((path) => path.replace(/^[^=]*=/, ""));
+/** What `engines` promises at least; the process tiers run on it too. */
+const oldestMajor = "20";
+if (process.versions.node.split(".")[0] !== oldestMajor) {
+  stop(`it runs on Node ${process.versions.node}; start it with Node ${oldestMajor}`);
+}
+const missing = testedNodes.filter((major) => !hasNode(major));
+if (missing.length > 0) {
+  const command = `node scripts/install-nodes.mjs ${missing.join(" ")}`;
+  stop(`Node ${missing.join(", ")} is not here; run \`${command}\` first`);
+}
+
+const nodes = [process.execPath, ...testedNodes.map(nodePath)];
 const versionOf = (node) => execFileSync(node, ["--version"], { encoding: "utf8" }).trim();
 const majorOf = (version) => Number(/^v(\d+)/.exec(version)?.[1]);
 const deno = execFileSync(denoBin, ["--version"], { encoding: "utf8" }).split(" ")[1];
 
 const runners = [
   { title: `Deno ${deno}`, name: "real-deno", major: 0, target: { runtime: "deno" } },
-  ...[process.execPath, ...otherNodes].map((node) => {
+  ...nodes.map((node) => {
     const version = versionOf(node);
     return {
       title: `thread, Node ${version.slice(1)}`,
@@ -41,6 +57,11 @@ const runners = [
 
 // They wait more than they compute.
 const columns = await Promise.all(runners.map(run));
+
+function stop(why) {
+  console.error(`Cannot write the table: ${why}`);
+  process.exit(1);
+}
 
 async function run(runner) {
   const excused = divergencesOf(runner.name, runner.major);
