@@ -4,9 +4,10 @@
  * @module
  */
 
-import { and, asc, eq, gt, inArray, type SQL, sql } from "drizzle-orm";
+import { and, asc, eq, inArray, type SQL, sql } from "drizzle-orm";
 import type { Json } from "../machines/error-code.ts";
 import type { Patch } from "../machines/run/state.ts";
+import { type ArchivedRun, readArchived } from "./archive-repo.ts";
 import type { Database } from "./database.ts";
 import { toJsonb } from "./jsonb.ts";
 import { type LoadedRun, loadRuns } from "./run-repo.ts";
@@ -36,7 +37,7 @@ export interface RunHistory {
 export interface HistoryRepo {
   /** One consistent look, however busy the run is. */
   read(id: string): Promise<RunHistory | undefined>;
-  /** Ids of stored runs after `after`, in their order. */
+  /** Ids of stored runs after `after`, archived ones too, in their order. */
   ids(after: string, limit: number): Promise<readonly string[]>;
   /** Ids of open and parked runs of a workflow, oldest first. */
   openIds(workflow: string, limit: number): Promise<readonly string[]>;
@@ -63,12 +64,10 @@ export function createHistoryRepo(db: Database): HistoryRepo {
         accessMode: "read only",
       }),
     ids: async (after, limit) => {
-      const rows = await db
-        .select({ id: workflows.id })
-        .from(workflows)
-        .where(gt(workflows.id, after))
-        .orderBy(asc(workflows.id))
-        .limit(limit);
+      const rows = await db.execute<{ id: string }>(sql`
+        select id from spectra.workflows where id > ${after}
+        union all select id from spectra.archived_runs where id > ${after}
+        order by id limit ${limit}`);
       return rows.map(({ id }) => id);
     },
     openIds: async (workflow, limit) => {
@@ -106,7 +105,8 @@ export function createHistoryRepo(db: Database): HistoryRepo {
         .select({ attributes: workflows.attributes })
         .from(workflows)
         .where(eq(workflows.id, id));
-      return (row?.attributes ?? {}) as Readonly<Record<string, Json>>;
+      const known = row ?? (await readArchived(db, id));
+      return (known?.attributes ?? {}) as Readonly<Record<string, Json>>;
     },
     setAttributes: (id, set, event, dedupeKey) =>
       db.transaction(async (tx) => {
@@ -143,6 +143,10 @@ export function createStubRepo(db: Database): StubRepo {
           and j.payload->'stubs' ? ${taskKey}`);
       if (row === undefined) return { type: "real" };
       if (row.known) return { type: "recorded", output: row.output };
+      const kept = (await readArchived(db, row.from))?.tasks.find(({ key }) => key === taskKey);
+      if (kept?.status === "succeeded" && kept.output !== null) {
+        return { type: "recorded", output: kept.output };
+      }
       return { type: "gone", from: row.from };
     },
   };
@@ -153,7 +157,10 @@ type Reads = Pick<Database, "select">;
 /** In the transaction of the caller. */
 export async function readHistory(tx: Reads, id: string): Promise<RunHistory | undefined> {
   const [loaded] = await loadRuns(tx, eq(workflows.id, id));
-  if (loaded === undefined) return undefined;
+  if (loaded === undefined) {
+    const archived = await readArchived(tx, id);
+    return archived === undefined ? undefined : await historyOf(tx, archived);
+  }
   const rows = await tx
     .select({
       seq: journal.seq,
@@ -173,6 +180,22 @@ export async function readHistory(tx: Reads, id: string): Promise<RunHistory | u
     journal: entries,
     outputs: await outputsOf(tx, eq(tasks.workflowId, id)),
     definitions: await definitionsOf(tx, hashes),
+  };
+}
+
+async function historyOf(
+  tx: Reads,
+  { journal: entries, loaded, tasks: rows }: ArchivedRun,
+): Promise<RunHistory> {
+  const hashes = [loaded.definitionHash, ...entries.flatMap(movedFrom)];
+  const known = await definitionsOf(tx, hashes);
+  return {
+    loaded: { ...loaded, definition: known[loaded.definitionHash] ?? null },
+    journal: entries,
+    outputs: Object.fromEntries(
+      rows.flatMap(({ key, output }) => (output === null ? [] : [[key, output] as const])),
+    ),
+    definitions: known,
   };
 }
 

@@ -13,10 +13,18 @@ import {
   type RunTimer,
   type TaskState,
 } from "../machines/run/state.ts";
+import { readArchived } from "./archive-repo.ts";
 import type { Database } from "./database.ts";
 import { toJsonb } from "./jsonb.ts";
 import { enterRun, type RunEntry } from "./run-queue-repo.ts";
-import { definitions, mailbox, tasks, timers, workflows } from "./schema/workflows.ts";
+import {
+  archivedRuns,
+  definitions,
+  mailbox,
+  tasks,
+  timers,
+  workflows,
+} from "./schema/workflows.ts";
 
 export interface NewRun {
   readonly run: RunState;
@@ -71,7 +79,7 @@ export interface RunRepo {
   claim(incarnation: string, limit: number): Promise<readonly string[]>;
   /** Loads runs owned by `incarnation`. */
   load(incarnation: string, ids: readonly string[]): Promise<readonly LoadedRun[]>;
-  /** One run, whoever owns it, with the database's time (epoch ms). */
+  /** One run, whoever owns it, archived or not, with the database's time (epoch ms). */
   read(id: string): Promise<{ readonly loaded: LoadedRun; readonly nowMs: number } | undefined>;
   /** Outputs of the tasks that a run's plan observes, by key; instances of groups included. */
   outputs(id: string, plans: readonly string[]): Promise<ReadonlyMap<string, Json>>;
@@ -94,7 +102,7 @@ export function createRunRepo(db: Database): RunRepo {
     claim: (incarnation, limit) => claim(db, incarnation, limit),
     load: (incarnation, ids) => load(db, ids, eq(workflows.owner, incarnation)),
     read: async (id) => {
-      const [loaded] = await load(db, [id]);
+      const loaded = (await load(db, [id]))[0] ?? (await archived(db, id));
       if (loaded === undefined) return undefined;
       const [clock] = await db.execute<{ now_ms: number }>(sql`
         select (extract(epoch from clock_timestamp()) * 1000)::float8 as now_ms`);
@@ -142,12 +150,57 @@ export function createRunRepo(db: Database): RunRepo {
   };
 }
 
+async function archived(db: Database, id: string): Promise<LoadedRun | undefined> {
+  const found = await readArchived(db, id);
+  if (found === undefined) return undefined;
+  const { definitionHash: hash } = found.loaded;
+  const [stored] = await db
+    .select({ body: definitions.body })
+    .from(definitions)
+    .where(eq(definitions.hash, hash));
+  return { ...found.loaded, definition: (stored?.body ?? null) as Json };
+}
+
+/** A definition is stored once, whoever comes first. */
+export async function storeDefinition(
+  tx: Pick<Database, "insert">,
+  { actions, definition, definitionHash, workflow }: StoredDefinition,
+): Promise<void> {
+  const agents = [...new Set([...actions.values()].map(({ agent }) => agent))];
+  await tx
+    .insert(definitions)
+    .values({ hash: definitionHash, workflow, body: definition, agents })
+    .onConflictDoNothing();
+}
+
+export type StoredDefinition = Pick<
+  NewRun,
+  "actions" | "definition" | "definitionHash" | "workflow"
+>;
+
+/** Rolls a start back whose key belongs to a run that has been archived meanwhile. */
+class ArchivedKeyError extends Error {
+  override readonly name = "ArchivedKeyError";
+  readonly id: string;
+
+  constructor(id: string) {
+    super(`Cannot start the run: its key belongs to run ${id}`);
+    this.id = id;
+  }
+}
+
 async function insert(db: Database, run: NewRun): Promise<Inserted> {
+  try {
+    return await insertNew(db, run);
+  } catch (error) {
+    if (!(error instanceof ArchivedKeyError)) throw error;
+    return { id: error.id, created: false, queued: false };
+  }
+}
+
+async function insertNew(db: Database, run: NewRun): Promise<Inserted> {
   return await db.transaction(async (tx) => {
-    await tx
-      .insert(definitions)
-      .values({ hash: run.definitionHash, workflow: run.workflow, body: run.definition })
-      .onConflictDoNothing();
+    await storeDefinition(tx, run);
     const [row] = await tx
       .insert(workflows)
       .values({
@@ -180,6 +233,14 @@ async function insert(db: Database, run: NewRun): Promise<Inserted> {
         .from(workflows)
         .where(eq(workflows.idempotencyKey, run.idempotencyKey ?? ""));
       return { id: earlier?.id ?? run.run.id, created: false, queued: false };
+    }
+    // After the insert: it has waited for whoever was moving a run of the same key to the archive.
+    if (run.idempotencyKey !== null) {
+      const [kept] = await tx
+        .select({ id: archivedRuns.id })
+        .from(archivedRuns)
+        .where(eq(archivedRuns.idempotencyKey, run.idempotencyKey));
+      if (kept !== undefined) throw new ArchivedKeyError(kept.id);
     }
     const rows = [...run.run.tasks.values()].map((task, position) => ({
       k: task.key,

@@ -139,8 +139,9 @@ export function createScheduleRepo(db: Database): ScheduleRepo {
     statuses: async (runIds) => {
       if (runIds.length === 0) return new Map();
       const rows = await db.execute<{ id: string; status: string }>(sql`
-        select id, status from spectra.workflows
-        where id in (select jsonb_array_elements_text(${toJsonb(runIds)}::jsonb))`);
+        with asked as (select jsonb_array_elements_text(${toJsonb(runIds)}::jsonb) as id)
+        select id, status from spectra.workflows join asked using (id)
+        union all select id, status from spectra.archived_runs join asked using (id)`);
       return new Map(rows.map(({ id, status }) => [id, status]));
     },
   };

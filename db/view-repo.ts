@@ -4,11 +4,12 @@
  * @module
  */
 
-import { and, asc, desc, eq, gt, lt, or, type SQL, sql } from "drizzle-orm";
+import { and, asc, eq, gt, inArray, lt, or, type SQL, sql } from "drizzle-orm";
 import type { ErrorRecord, Json } from "../machines/error-code.ts";
+import { archivedRow, readArchived } from "./archive-repo.ts";
 import type { Database } from "./database.ts";
 import { toJsonb } from "./jsonb.ts";
-import { definitions, journal, tasks, workflows } from "./schema/workflows.ts";
+import { archivedRuns, definitions, journal, tasks, workflows } from "./schema/workflows.ts";
 
 export interface RunRow {
   readonly id: string;
@@ -29,6 +30,8 @@ export interface RunRow {
   readonly done: number;
   readonly running: number;
   readonly failed: number;
+  /** Set when it is archived: it takes no command any more. */
+  readonly archivedAtMs?: number;
 }
 
 export interface TaskRow {
@@ -68,6 +71,8 @@ export interface RunSearch {
   readonly forkedFrom?: string;
   /** As written in a query: `5` finds the number and the text. */
   readonly attributes?: Readonly<Record<string, string>>;
+  /** Only archived runs, or only those that are not; absent: both. */
+  readonly archived?: boolean;
 }
 
 export interface RunFilter extends RunSearch {
@@ -117,43 +122,59 @@ const runColumns = {
   failed: countTasks(sql`t.status = 'failed'`),
 };
 
-/** Looks only at runs and their tasks, never at the journal. */
-function searchConditions(search: RunSearch): SQL[] {
+/** Both tables hold what runs are searched by under the same names. */
+type Searched = typeof workflows | typeof archivedRuns;
+
+/**
+ * Looks at runs and their tasks, never at the journal. Each condition is one that an index answers
+ * (`test/db/search-plans.int.test.ts`).
+ */
+function searchConditions(
+  table: Searched,
+  search: RunSearch,
+  hasCode: (code: string) => SQL,
+): SQL[] {
   const { agent, attributes = {}, code, sinceMs, untilMs } = search;
   const equal = [
-    [workflows.status, search.status],
-    [workflows.workflow, search.workflow],
-    [workflows.parentId, search.parent],
-    [workflows.rootId, search.root],
-    [workflows.scheduleId, search.schedule],
-    [workflows.forkedFrom, search.forkedFrom],
+    [table.status, search.status],
+    [table.workflow, search.workflow],
+    [table.parentId, search.parent],
+    [table.rootId, search.root],
+    [table.scheduleId, search.schedule],
+    [table.forkedFrom, search.forkedFrom],
   ] as const;
-  const id = sql`"spectra"."workflows"."id"`;
   const at = (ms: number) => sql`to_timestamp(${ms}::float8 / 1000)`;
   return [
     ...equal.flatMap(([column, value]) => (value === undefined ? [] : [eq(column, value)])),
-    ...(sinceMs === undefined ? [] : [sql`${workflows.createdAt} >= ${at(sinceMs)}`]),
-    ...(untilMs === undefined ? [] : [sql`${workflows.createdAt} < ${at(untilMs)}`]),
+    ...(sinceMs === undefined ? [] : [sql`${table.createdAt} >= ${at(sinceMs)}`]),
+    ...(untilMs === undefined ? [] : [sql`${table.createdAt} < ${at(untilMs)}`]),
     ...(agent === undefined
       ? []
       : [
-          sql`exists (select 1 from spectra.tasks t where t.workflow_id = ${id} and t.agent = ${agent})`,
+          sql`${table.definitionHash} = any(array(
+            select hash from spectra.definitions where agents @> array[${agent}::text]))`,
         ]),
-    ...(code === undefined
-      ? []
-      : [
-          sql`(${workflows.error}->>'code' = ${code} or exists (select 1 from spectra.tasks t
-            where t.workflow_id = ${id} and t.error->>'code' = ${code}))`,
-        ]),
-    ...Object.entries(attributes).map(([key, text]) => hasAttribute(key, text)),
+    ...(code === undefined ? [] : [hasCode(code)]),
+    ...Object.entries(attributes).map(([key, text]) => hasAttribute(table, key, text)),
   ];
 }
 
-function hasAttribute(key: string, text: string): SQL {
+/** Of the run or of one of its tasks. */
+function liveCode(code: string): SQL {
+  return sql`${workflows.id} = any(array(
+    select w.id from spectra.workflows w where w.error->>'code' = ${code}
+    union select t.workflow_id from spectra.tasks t where t.error->>'code' = ${code}))`;
+}
+
+function archivedCode(code: string): SQL {
+  return sql`${archivedRuns.codes} @> array[${code}::text]`;
+}
+
+function hasAttribute(table: Searched, key: string, text: string): SQL {
   const values: unknown[] = [text];
   if (/^(true|false|-?\d{1,15}(\.\d{1,15})?)$/.test(text)) values.push(JSON.parse(text));
   const tests = values.map(
-    (value) => sql`${workflows.attributes} @> ${toJsonb({ [key]: value })}::jsonb`,
+    (value) => sql`${table.attributes} @> ${toJsonb({ [key]: value })}::jsonb`,
   );
   return sql`(${sql.join(tests, sql` or `)})`;
 }
@@ -162,27 +183,13 @@ export function createViewRepo(db: Database): ViewRepo {
   return {
     run: async (id) => {
       const [row] = await db.select(runColumns).from(workflows).where(eq(workflows.id, id));
-      return row as RunRow | undefined;
+      return (row as RunRow | undefined) ?? (await readArchived(db, id))?.row;
     },
-    runs: async ({ before, limit, ...search }) => {
-      const cursorAt = sql`to_timestamp(${before?.createdAtMs ?? 0}::float8 / 1000)`;
-      const rows = await db
-        .select(runColumns)
-        .from(workflows)
-        .where(
-          and(
-            ...searchConditions(search),
-            before === undefined
-              ? undefined
-              : or(
-                  lt(workflows.createdAt, cursorAt),
-                  and(eq(workflows.createdAt, cursorAt), lt(workflows.id, before.id)),
-                ),
-          ),
-        )
-        .orderBy(desc(workflows.createdAt), desc(workflows.id))
-        .limit(limit);
-      return rows as RunRow[];
+    runs: async (filter) => {
+      const { archived } = filter;
+      const live = archived === true ? [] : await liveRuns(db, filter);
+      const kept = archived === false ? [] : await archivedOnes(db, filter);
+      return [...live, ...kept].sort(newestFirst).slice(0, filter.limit);
     },
     definition: async (id) => {
       const [row] = await db
@@ -190,25 +197,17 @@ export function createViewRepo(db: Database): ViewRepo {
         .from(workflows)
         .innerJoin(definitions, eq(definitions.hash, workflows.definitionHash))
         .where(eq(workflows.id, id));
-      return row?.body as Json | undefined;
+      if (row !== undefined) return row.body as Json;
+      const [kept] = await db
+        .select({ body: definitions.body })
+        .from(archivedRuns)
+        .innerJoin(definitions, eq(definitions.hash, archivedRuns.definitionHash))
+        .where(eq(archivedRuns.id, id));
+      return kept?.body as Json | undefined;
     },
     tasks: async (id) => {
-      const rows = await db
-        .select({
-          key: tasks.key,
-          status: tasks.status,
-          attempt: tasks.attempt,
-          node: tasks.node,
-          output: tasks.output,
-          error: tasks.error,
-          readyAtMs: ms(tasks.readyAt),
-          startedAtMs: ms(tasks.startedAt),
-          finishedAtMs: ms(tasks.finishedAt),
-        })
-        .from(tasks)
-        .where(eq(tasks.workflowId, id))
-        .orderBy(asc(tasks.position));
-      return rows as TaskRow[];
+      const rows = await taskRows(db, [id]);
+      return rows.get(id) ?? (await readArchived(db, id))?.tasks ?? [];
     },
     journal: async (id, after, limit) => {
       const rows = await db
@@ -223,7 +222,13 @@ export function createViewRepo(db: Database): ViewRepo {
         .where(and(eq(journal.workflowId, id), gt(journal.seq, after)))
         .orderBy(asc(journal.seq))
         .limit(limit);
-      return rows as JournalRow[];
+      // Empty after the last entry, too: then there is no such archived run.
+      if (rows.length > 0) return rows as JournalRow[];
+      const kept = (await readArchived(db, id))?.journal ?? [];
+      return kept
+        .filter(({ seq }) => seq > after)
+        .slice(0, limit)
+        .map(({ patch: _patch, ...entry }) => entry);
     },
     counts: async () => {
       const rows = await db
@@ -237,7 +242,90 @@ export function createViewRepo(db: Database): ViewRepo {
         .select({ output: tasks.output })
         .from(tasks)
         .where(and(eq(tasks.workflowId, id), eq(tasks.key, taskKey)));
-      return (row?.output ?? undefined) as Json | undefined;
+      if (row !== undefined) return (row.output ?? undefined) as Json | undefined;
+      const kept = (await readArchived(db, id))?.tasks.find(({ key }) => key === taskKey);
+      return kept?.output ?? undefined;
     },
   };
+}
+
+async function liveRuns(db: Database, { before, limit, ...search }: RunFilter): Promise<RunRow[]> {
+  const rows = await db
+    .select(runColumns)
+    .from(workflows)
+    .where(and(...searchConditions(workflows, search, liveCode), olderThan(workflows, before)))
+    .orderBy(...inOrder(workflows))
+    .limit(limit);
+  return rows as RunRow[];
+}
+
+async function archivedOnes(
+  db: Database,
+  { before, limit, ...search }: RunFilter,
+): Promise<RunRow[]> {
+  const rows = await db
+    .select({ summary: archivedRuns.summary, archivedAt: archivedRuns.archivedAt })
+    .from(archivedRuns)
+    .where(
+      and(...searchConditions(archivedRuns, search, archivedCode), olderThan(archivedRuns, before)),
+    )
+    .orderBy(...inOrder(archivedRuns))
+    .limit(limit);
+  return rows.map(archivedRow);
+}
+
+function olderThan(table: Searched, before: RunFilter["before"]): SQL | undefined {
+  if (before === undefined) return undefined;
+  const at = sql`to_timestamp(${before.createdAtMs}::float8 / 1000)`;
+  return or(lt(table.createdAt, at), and(eq(table.createdAt, at), lt(table.id, before.id)));
+}
+
+/** As the indexes are ordered: an order that differs in its nulls would be sorted anew. */
+function inOrder(table: Searched): SQL[] {
+  return [sql`${table.createdAt} desc nulls last`, sql`${table.id} desc nulls last`];
+}
+
+/** Each part comes sorted; ids are of lower case letters, digits and dashes, alike in any collation. */
+function newestFirst(a: RunRow, b: RunRow): number {
+  return b.createdAtMs - a.createdAtMs || (a.id < b.id ? 1 : -1);
+}
+
+/** Runs as lists show them. */
+export async function runRows(
+  db: Pick<Database, "select">,
+  ids: readonly string[],
+): Promise<RunRow[]> {
+  const rows = await db
+    .select(runColumns)
+    .from(workflows)
+    .where(inArray(workflows.id, [...ids]));
+  return rows as RunRow[];
+}
+
+/** Tasks by run, in the order of its definition. */
+export async function taskRows(
+  db: Pick<Database, "select">,
+  ids: readonly string[],
+): Promise<ReadonlyMap<string, readonly TaskRow[]>> {
+  const rows = await db
+    .select({
+      workflowId: tasks.workflowId,
+      key: tasks.key,
+      status: tasks.status,
+      attempt: tasks.attempt,
+      node: tasks.node,
+      output: tasks.output,
+      error: tasks.error,
+      readyAtMs: ms(tasks.readyAt),
+      startedAtMs: ms(tasks.startedAt),
+      finishedAtMs: ms(tasks.finishedAt),
+    })
+    .from(tasks)
+    .where(inArray(tasks.workflowId, [...ids]))
+    .orderBy(asc(tasks.workflowId), asc(tasks.position));
+  const byRun = new Map<string, TaskRow[]>();
+  for (const { workflowId, ...row } of rows) {
+    byRun.set(workflowId, [...(byRun.get(workflowId) ?? []), row as TaskRow]);
+  }
+  return byRun;
 }

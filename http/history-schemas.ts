@@ -5,7 +5,13 @@
  */
 
 import { z } from "zod";
-import type { AuditFinding, MoveCheckView, RunDiffView, SnapshotView } from "../runtime/system.ts";
+import type {
+  AuditFinding,
+  MoveCheckView,
+  RetentionView,
+  RunDiffView,
+  SnapshotView,
+} from "../runtime/system.ts";
 import { errorRecord, type Fits, json, taskStatus, time, workflowStatus } from "./schemas.ts";
 
 export const snapshotView = z.object({
@@ -97,11 +103,25 @@ export const auditFinding = z.object({
   detail: z.string(),
 });
 
+const count = z.int().min(0);
+export const retentionView = z.object({
+  runs: count,
+  tasks: count,
+  journal: count,
+  timers: count,
+  commands: count,
+  approvals: count,
+  archived: count.describe("Rows that came into the archive"),
+  deleted: count.describe("Archived runs that were too old for the archive, too"),
+  busy: z.boolean().describe("Another node was at it; what it moves is not counted here"),
+});
+
 export const attributesView = z.object({ attributes: z.record(z.string(), json) });
 
-void ([true, true, true, true] satisfies [
+void ([true, true, true, true, true] satisfies [
   Fits<SnapshotView, typeof snapshotView>,
   Fits<RunDiffView, typeof runDiffView>,
   Fits<MoveCheckView, typeof moveCheckView>,
   Fits<AuditFinding, typeof auditFinding>,
+  Fits<RetentionView, typeof retentionView>,
 ]);

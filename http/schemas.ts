@@ -74,6 +74,7 @@ export const workflowView = z.object({
   input: json,
   error: errorRecord.optional(),
   output: json.optional(),
+  archivedAt: time.optional().describe("Set when it is archived: it takes no command any more"),
 });
 
 export const taskView = z.object({

@@ -10,6 +10,7 @@ import { delimiter, dirname, resolve } from "node:path";
 import type { FlowLimits } from "../machines/flow-options.ts";
 import type { Resources } from "../machines/resource-budget.ts";
 import { type CrashOrder, parseCrashOrder } from "./engine/crash-points.ts";
+import type { RetentionPolicy } from "./history/retention.ts";
 import { locateJsonError } from "./json-syntax.ts";
 import { nearest } from "./nearest-name.ts";
 import {
@@ -59,6 +60,8 @@ export interface Config {
   readonly limits: FlowLimits;
   /** What tasks of this node may take together. */
   readonly resourceBudget: Partial<Resources>;
+  /** What becomes of ended runs. */
+  readonly retention: RetentionPolicy;
   /** The process's own variables, for agents that are granted some of them. Never log it. */
   readonly environment: Environment;
   /** Threshold of what people see on stderr. */
@@ -309,6 +312,7 @@ function createConfig(
     }),
     limits: Object.freeze(get("limits") ?? {}),
     resourceBudget: Object.freeze(budgetOf(get)),
+    retention: Object.freeze(retentionOf(get)),
     environment: Object.freeze({ ...environment }),
     logLevel: get("log_level") ?? "warn",
     crashOrder,
@@ -325,6 +329,19 @@ function budgetOf(
   return {
     ...(cpu === undefined ? {} : { cpu }),
     ...(memoryGb === undefined ? {} : { memoryMb: memoryGb * 1_024 }),
+  };
+}
+
+function retentionOf(
+  get: <K extends SettingKey>(key: K) => SettingValue<K> | undefined,
+): RetentionPolicy {
+  const dayMs = 86_400_000;
+  const then = get("orchestration.retention.then") ?? "archive";
+  const archiveDays = get("orchestration.retention.archive_days");
+  return {
+    afterMs: then === "keep" ? null : (get("orchestration.retention.days") ?? 30) * dayMs,
+    then: then === "delete" ? "delete" : "archive",
+    deleteAfterMs: archiveDays === undefined ? null : archiveDays * dayMs,
   };
 }
 

@@ -9,6 +9,7 @@ import type { WorkflowDefinition } from "../actors/define-workflow.ts";
 import type { Clock, Incident, IncidentLog, Log } from "../actors/ports.ts";
 import type { Database, OpenDatabase } from "../db/database.ts";
 import { createDurationRepo } from "../db/duration-repo.ts";
+import { createRetentionRepo } from "../db/retention-repo.ts";
 import { createViewRepo, type ViewRepo } from "../db/view-repo.ts";
 import type { FlowLimits } from "../machines/flow-options.ts";
 import type { Resources } from "../machines/resource-budget.ts";
@@ -18,6 +19,7 @@ import type { CrashSwitch } from "./engine/crash-points.ts";
 import type { EngineOptions } from "./engine/engine.ts";
 import { isTerminal, type OwnedRun } from "./engine/owned-run.ts";
 import { createHistoryService } from "./history/history-service.ts";
+import { createRetention, type RetentionPolicy } from "./history/retention.ts";
 import type { LiveHub } from "./live-hub.ts";
 import type { Monitor } from "./monitor.ts";
 import { createPlanService } from "./plan-service.ts";
@@ -45,6 +47,7 @@ export interface NodeWorkflowsOptions {
   readonly budget: ConnectionBudget;
   readonly flow: FlowLimits;
   readonly resourceBudget: Partial<Resources>;
+  readonly retention: RetentionPolicy;
   readonly definitions: ReadonlyMap<string, AgentCard>;
   readonly registered: ReadonlyMap<string, WorkflowDefinition>;
   /** Ids of the workflows that come with SPECTRA. */
@@ -209,8 +212,14 @@ export async function startNodeWorkflows(options: NodeWorkflowsOptions): Promise
     prepare: service.prepare,
     log: options.log,
   });
+  const retention = createRetention({
+    repo: createRetentionRepo(options.db),
+    policy: options.retention,
+    log: options.log,
+  });
   await plans.start();
   await host.start();
+  retention.start();
   return {
     host,
     service,
@@ -220,10 +229,12 @@ export async function startNodeWorkflows(options: NodeWorkflowsOptions): Promise
       runs: host.runs,
       incarnation: host.incarnation,
       wake: () => host.engine.wake(),
+      retention,
     }),
     plans,
     views,
     stop: async () => {
+      await retention.stop();
       await host.stop();
       await plans.stop();
     },

@@ -146,6 +146,21 @@ export const settings = {
     [0.1, 1_000_000],
     waits,
   ),
+  "orchestration.retention.days": decimal(
+    "SPECTRA_ORCHESTRATION__RETENTION__DAYS",
+    " of days",
+    [0, 36_500],
+  ),
+  "orchestration.retention.then": choice("SPECTRA_ORCHESTRATION__RETENTION__THEN", [
+    "archive",
+    "delete",
+    "keep",
+  ]),
+  "orchestration.retention.archive_days": decimal(
+    "SPECTRA_ORCHESTRATION__RETENTION__ARCHIVE_DAYS",
+    " of days",
+    [0, 36_500],
+  ),
   "dashboard.interface": choice("SPECTRA_DASHBOARD", ["console", "web", "terminal"]),
   "dashboard.host": text(
     "SPECTRA_HOST",

@@ -48,6 +48,8 @@ export type {
   ForkRequest,
   HistoryPort,
   MoveCheckView,
+  RetentionRequest,
+  RetentionView,
   RunDiffView,
   SnapshotView,
 } from "./system/history.ts";

@@ -48,6 +48,7 @@ export function viewOfRow(row: RunRow): WorkflowView {
     input: row.input,
     ...(row.output === null ? {} : { output: row.output }),
     ...(row.error === null ? {} : { error: row.error }),
+    ...(row.archivedAtMs === undefined ? {} : { archivedAt: iso(row.archivedAtMs) ?? "" }),
   };
 }
 

@@ -104,7 +104,9 @@ export function createWorkflowControl(options: WorkflowControlOptions): ControlP
   async function ask(id: string, order: Order, by: Operator): Promise<CommandAnswer> {
     const key = by.idempotencyKey ?? randomUUID();
     const asked = order.type === "run.retry" ? await retryOf(id, order, key) : order;
-    const { status } = await required(id);
+    const { archivedAt, status } = await required(id);
+    if (archivedAt !== undefined)
+      throw new RequestError("CONFLICT", archivedMessage(id, archivedAt));
     if (status === "parked") {
       const why = "its state could not be stored; retry it to let it go on";
       throw new RequestError(
@@ -216,6 +218,11 @@ export function createWorkflowControl(options: WorkflowControlOptions): ControlP
       await new Promise((resolve) => setTimeout(resolve, longestPollMs));
     }
   }
+}
+
+/** Why a run in the archive takes no command, and what to do. */
+function archivedMessage(id: string, at: string): string {
+  return `Cannot command workflow run "${id}": it was archived at ${at}; a fork goes on from any entry of its journal`;
 }
 
 function bulkView(progress: Omit<BulkView, "pending">): BulkView {

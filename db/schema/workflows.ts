@@ -30,13 +30,19 @@ function at(name: string) {
 const bytea = customType<{ data: Uint8Array }>({ dataType: () => "bytea" });
 
 /** Definitions by content hash; a run is pinned to one and never sees another. */
-export const definitions = spectraSchema.table("definitions", {
-  hash: text("hash").primaryKey(),
-  workflow: text("workflow").notNull(),
-  /** `json`, not `jsonb`: the order of stages and tasks is what people see. */
-  body: json("body").notNull(),
-  createdAt: at("created_at").notNull().defaultNow(),
-});
+export const definitions = spectraSchema.table(
+  "definitions",
+  {
+    hash: text("hash").primaryKey(),
+    workflow: text("workflow").notNull(),
+    /** `json`, not `jsonb`: the order of stages and tasks is what people see. */
+    body: json("body").notNull(),
+    /** Of its tasks: what runs are searched by, without a look at their tasks. */
+    agents: text("agents").array().notNull().default(sql`'{}'`),
+    createdAt: at("created_at").notNull().defaultNow(),
+  },
+  (table) => [index("definitions_agents").using("gin", table.agents)],
+);
 
 /** One row per run. Every write of its owner carries `epoch`: the fence against a former owner. */
 export const workflows = spectraSchema.table(
@@ -89,6 +95,11 @@ export const workflows = spectraSchema.table(
     index("workflows_forks").on(table.forkedFrom).where(sql`${table.forkedFrom} is not null`),
     index("workflows_parent").on(table.parentId).where(sql`${table.parentId} is not null`),
     index("workflows_by_definition").on(table.workflow, table.status, table.createdAt.desc()),
+    index("workflows_by_status").on(table.status, table.createdAt.desc(), table.id.desc()),
+    index("workflows_by_version").on(table.definitionHash, table.createdAt.desc()),
+    index("workflows_error_code")
+      .on(sql`(${table.error}->>'code')`)
+      .where(sql`${table.error} is not null`),
     index("workflows_attributes").using("gin", sql`${table.attributes} jsonb_path_ops`),
     index("workflows_finished").on(table.finishedAt).where(sql`${table.finishedAt} is not null`),
     index("workflows_open")
@@ -136,6 +147,9 @@ export const tasks = spectraSchema.table(
   },
   (table) => [
     primaryKey({ columns: [table.workflowId, table.key] }),
+    index("tasks_error_code")
+      .on(sql`(${table.error}->>'code')`)
+      .where(sql`${table.error} is not null`),
     index("tasks_in_flight")
       .on(table.status)
       .where(sql`${table.status} in ('dispatched', 'running')`),
@@ -353,19 +367,51 @@ export const durations = spectraSchema.table(
   (table) => [primaryKey({ columns: [table.workflow, table.task] })],
 );
 
-/** Finished runs beyond their retention: one compressed row each, so that the live tables stay flat. */
+/**
+ * Ended runs beyond their retention: one row each, so that the live tables stay flat. The columns are
+ * what runs are listed and searched by; all else is in `body`.
+ */
 export const archivedRuns = spectraSchema.table(
   "archived_runs",
   {
     id: text("id").primaryKey(),
     workflow: text("workflow").notNull(),
     status: text("status").notNull(),
+    definitionHash: text("definition_hash")
+      .notNull()
+      .references(() => definitions.hash),
     attributes: jsonb("attributes").notNull().default({}),
+    parentId: text("parent_id"),
+    rootId: text("root_id"),
+    forkedFrom: text("forked_from"),
+    scheduleId: text("schedule_id"),
+    /** A start with this key is still this run. */
+    idempotencyKey: text("idempotency_key"),
+    /** Error codes of the run and of its tasks. */
+    codes: text("codes").array().notNull().default(sql`'{}'`),
+    /** The run as lists show it (`RunRow`). */
+    summary: jsonb("summary").notNull(),
     createdAt: at("created_at").notNull(),
     finishedAt: at("finished_at").notNull(),
     archivedAt: at("archived_at").notNull().default(sql`clock_timestamp()`),
-    /** Run, tasks and journal as JSON, brotli. */
+    /** Run, tasks, journal and commands as JSON, brotli. */
     body: bytea("body").notNull(),
   },
-  (table) => [index("archived_runs_finished").on(table.finishedAt)],
+  (table) => [
+    uniqueIndex("archived_runs_idempotency_key").on(table.idempotencyKey),
+    index("archived_runs_finished").on(table.finishedAt),
+    index("archived_runs_archived").on(table.archivedAt),
+    index("archived_runs_created").on(table.createdAt.desc(), table.id.desc()),
+    index("archived_runs_by_status").on(table.status, table.createdAt.desc(), table.id.desc()),
+    index("archived_runs_by_definition").on(table.workflow, table.status, table.createdAt.desc()),
+    index("archived_runs_by_version").on(table.definitionHash, table.createdAt.desc()),
+    index("archived_runs_root").on(table.rootId),
+    index("archived_runs_parent").on(table.parentId).where(sql`${table.parentId} is not null`),
+    index("archived_runs_schedule")
+      .on(table.scheduleId)
+      .where(sql`${table.scheduleId} is not null`),
+    index("archived_runs_forks").on(table.forkedFrom).where(sql`${table.forkedFrom} is not null`),
+    index("archived_runs_codes").using("gin", table.codes),
+    index("archived_runs_attributes").using("gin", sql`${table.attributes} jsonb_path_ops`),
+  ],
 );

@@ -6,11 +6,17 @@
 
 import { z } from "zod";
 import type { Json } from "../../machines/error-code.ts";
-import { type ForkRequest, RequestError, type System } from "../../runtime/system.ts";
+import {
+  type ForkRequest,
+  RequestError,
+  type RetentionRequest,
+  type System,
+} from "../../runtime/system.ts";
 import {
   attributesView,
   auditFinding,
   moveCheckView,
+  retentionView,
   runDiffView,
   snapshotView,
 } from "../history-schemas.ts";
@@ -137,6 +143,22 @@ function versionRoutes(system: System): Route[] {
       responses: [answers(200, "By workflow", z.object({ items: z.array(moveCheckView) }))],
       handle: async ({ context, body }) =>
         context.json({ items: await system.history.checkVersions(body.workflow) }),
+    }),
+    defineRoute({
+      method: "POST",
+      path: "/api/v1/system/archive",
+      tag: "History",
+      summary: "Moves ended runs out of the live tables now; what is archived can still be read",
+      bodyRequired: false,
+      body: z.strictObject({
+        olderThanMs: z.number().min(0).optional().describe("Ended before; default as configured"),
+        then: z.enum(["archive", "delete"]).optional(),
+      }),
+      responses: [answers(200, "Rows that left the live tables", retentionView)],
+      handle: async ({ context, body }) =>
+        context.json(
+          await system.history.archive(JSON.parse(JSON.stringify(body)) as RetentionRequest),
+        ),
     }),
     defineRoute({
       method: "POST",

@@ -62,6 +62,10 @@ const listQuery = z
     root: name.describe("Id of the topmost run of its tree"),
     schedule: name.describe("Id of the schedule that started it"),
     forkedFrom: name.describe("Id of the run that it continues"),
+    archived: z
+      .stringbool()
+      .optional()
+      .describe("Only archived runs, or only others; default both"),
     cursor: z.string().max(500).optional().describe("nextCursor of the page before"),
     limit: limitOf(MAX_PAGE, 50),
   })

@@ -91,7 +91,7 @@ function createProgram(finish: Finish): Command {
     .showSuggestionAfterError()
     .showHelpAfterError("(see --help)");
   addSupervisor(program, finish);
-  addRunVerbs(program, finish);
+  const workflows = addRunVerbs(program, finish);
   addControlVerbs(program, finish);
   addAgentVerbs(program, finish);
   const tools: VerbTools<VerbFlags> = {
@@ -99,7 +99,7 @@ function createProgram(finish: Finish): Command {
     act: async (flags, act) => finish(await withApi(flags, act)),
   };
   addScheduleVerbs(program, tools);
-  addHistoryVerbs(program, tools);
+  addHistoryVerbs(program, workflows, tools);
   addSteeringVerbs(program, tools);
   return program;
 }
@@ -152,7 +152,8 @@ async function supervisor(flags: SupervisorFlags): Promise<number> {
   });
 }
 
-function addRunVerbs(program: Command, finish: Finish): void {
+/** Returns the verb `workflows`, which has verbs of its own. */
+function addRunVerbs(program: Command, finish: Finish): Command {
   verb(program, "run <workflow>", "start a workflow on the running supervisor")
     .option("--input <json>", "its input, as a JSON object", jsonObject, {})
     .option("--follow", "wait for its end; the exit code is its result")
@@ -165,9 +166,10 @@ function addRunVerbs(program: Command, finish: Finish): void {
         finish(await withApi(flags, (api, out) => verbs.runWorkflow(api, asked, out)));
       },
     );
-  verb(program, "workflows", "list what can be run, and the input that it takes").action(
-    async (flags: VerbFlags) => finish(await withApi(flags, verbs.listKnown)),
-  );
+  const workflows = verb(program, "workflows", "list what can be run, and the input that it takes")
+    // The flags of its own verbs are theirs.
+    .enablePositionalOptions()
+    .action(async (flags: VerbFlags) => finish(await withApi(flags, verbs.listKnown)));
   verb(program, "list", "list runs, newest first")
     .option("--status <status>", "only these")
     .option("--workflow <name>", "only of this workflow")
@@ -180,6 +182,7 @@ function addRunVerbs(program: Command, finish: Finish): void {
     .option("--schedule <id>", "started by this schedule")
     .option("--forked-from <run>", "forks of this run")
     .option("--attribute <key=value>", "with this attribute; can be repeated", collect)
+    .option("--archived <yes>", "true: only archived runs; false: only others")
     .option("--limit <number>", "at most, 1 to 200", "20")
     .action(async (flags: VerbFlags & ListFlags) =>
       finish(await withApi(flags, (api, out) => verbs.listWorkflows(api, searchOf(flags), out))),
@@ -207,6 +210,7 @@ function addRunVerbs(program: Command, finish: Finish): void {
     async (id: string, task: string | undefined, flags: VerbFlags) =>
       finish(await withApi(flags, (api, out) => verbs.explain(api, { id, task }, out))),
   );
+  return workflows;
 }
 
 interface ListFlags {
@@ -225,6 +229,7 @@ const searchFlags = [
   "root",
   "schedule",
   "forkedFrom",
+  "archived",
   "limit",
 ];
 

@@ -9,13 +9,14 @@ import type { Json } from "../../machines/error-code.ts";
 import type {
   AuditFinding,
   MoveCheckView,
+  RetentionView,
   RunDiffView,
   SnapshotView,
   WorkflowView,
 } from "../system.ts";
 import type { ApiClient } from "./api-client.ts";
 import { durationText } from "./figures.ts";
-import { jsonObject } from "./option-values.ts";
+import { duration, jsonObject } from "./option-values.ts";
 import type { VerbTools } from "./schedule-commands.ts";
 import { tableLines } from "./table.ts";
 import type { VerbOutput } from "./verbs.ts";
@@ -28,7 +29,17 @@ interface ForkFlags {
   readonly stub?: true | readonly string[];
 }
 
-export function addHistoryVerbs<Flags>(program: Command, { act, verb }: VerbTools<Flags>): void {
+interface ArchiveFlags {
+  readonly olderThan?: number;
+  readonly delete?: true;
+}
+
+/** @param workflows The verb `workflows`, which gets verbs of its own. */
+export function addHistoryVerbs<Flags>(
+  program: Command,
+  workflows: Command,
+  { act, verb }: VerbTools<Flags>,
+): void {
   verb(program, "snapshot <run>", "show a run exactly as it was")
     .option("--at <seq>", "after this entry of its journal (default: the newest)", entryNumber)
     .action((id: string, flags: Flags & { at?: number }) =>
@@ -59,6 +70,10 @@ export function addHistoryVerbs<Flags>(program: Command, { act, verb }: VerbTool
   verb(program, "unpark <run>", "let a parked run go on, once what was wrong is corrected").action(
     (id: string, flags: Flags) => act(flags, (api, out) => unpark(api, id, out)),
   );
+  verb(workflows, "archive", "move ended runs out of the live tables now")
+    .option("--older-than <duration>", "that ended before; default as configured", duration)
+    .option("--delete", "keep nothing of them")
+    .action((flags: Flags & ArchiveFlags) => act(flags, (api, out) => archive(api, flags, out)));
   verb(program, "audit", "check that every journal tells the truth about its run").action(
     (flags: Flags) => act(flags, audit),
   );
@@ -181,4 +196,22 @@ async function audit(api: ApiClient, out: VerbOutput): Promise<number> {
     out.line(`${workflowId} ${rule} ${path}: ${detail}`);
   if (items.length === 0) out.line("Every journal is without gaps and folds to its run");
   return items.length === 0 ? 0 : 1;
+}
+
+async function archive(
+  api: ApiClient,
+  { delete: deletes, olderThan }: ArchiveFlags,
+  out: VerbOutput,
+): Promise<number> {
+  const view = await api.post<RetentionView>("/system/archive", {
+    ...(olderThan === undefined ? {} : { olderThanMs: olderThan }),
+    ...(deletes === undefined ? {} : { then: "delete" }),
+  });
+  out.json(view);
+  const { archived, busy, deleted, journal, runs, tasks } = view;
+  const kept = archived === runs ? "archived" : "deleted";
+  out.line(`${runs} ended runs ${kept}, with ${tasks} tasks and ${journal} journal entries`);
+  if (deleted > 0) out.line(`${deleted} archived runs deleted`);
+  if (busy) out.line("Another node is at it, and goes on");
+  return 0;
 }

@@ -18,6 +18,7 @@ import { auditRuns } from "./audit.ts";
 import { diffRuns } from "./diff.ts";
 import { forkRun } from "./fork.ts";
 import { unfit } from "./move-check.ts";
+import type { Retention } from "./retention.ts";
 import { snapshotOf } from "./snapshot.ts";
 import { type PastRun, stateAt } from "./state-at.ts";
 
@@ -29,6 +30,7 @@ export interface HistoryServiceOptions {
   readonly registered: ReadonlyMap<string, WorkflowDefinition>;
   readonly runs: Pick<RunRepo, "adopt">;
   readonly incarnation: string;
+  readonly retention: Pick<Retention, "run">;
   /** Some run of this node has mail. */
   wake(): void;
 }
@@ -87,6 +89,10 @@ export function createHistoryService(options: HistoryServiceOptions): HistoryPor
       const key = `attributes/${randomUUID()}`;
       const attributes = await histories.setAttributes(id, set, event as unknown as Json, key);
       options.wake();
+      if (attributes === undefined && (await histories.read(id)) !== undefined) {
+        const why = "it is archived; a fork goes on from any entry of its journal";
+        throw new RequestError("CONFLICT", `Cannot set attributes of workflow run "${id}": ${why}`);
+      }
       return attributes;
     },
     unpark: async (id, by) => {
@@ -95,6 +101,7 @@ export function createHistoryService(options: HistoryServiceOptions): HistoryPor
       throw new RequestError("CONFLICT", `Cannot unpark workflow run "${id}": it is not parked`);
     },
     audit: () => auditRuns(db),
+    archive: (request) => options.retention.run(request),
     checkVersions: async (workflow) => {
       const definitions = [...registered.values()].filter(
         ({ id }) => workflow === undefined || id === workflow,

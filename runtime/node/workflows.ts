@@ -42,6 +42,7 @@ async function start(node: NodeContext): Promise<RunningChild> {
     budget,
     flow: config.limits,
     resourceBudget: config.resourceBudget,
+    retention: config.retention,
     definitions,
     registered: node.registered,
     builtIn: node.builtIn.workflows,

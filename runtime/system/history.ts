@@ -121,7 +121,31 @@ export interface AuditFinding {
   readonly detail: string;
 }
 
+/** What a pass of archiving did: rows that left the live tables, by table. */
+export interface RetentionView {
+  readonly runs: number;
+  readonly tasks: number;
+  readonly journal: number;
+  readonly timers: number;
+  readonly commands: number;
+  readonly approvals: number;
+  /** Rows that came into the archive. */
+  readonly archived: number;
+  /** Archived runs that were deleted because they were too old for the archive, too. */
+  readonly deleted: number;
+  /** Another node was at it: what it moves is not counted here. */
+  readonly busy: boolean;
+}
+
+export interface RetentionRequest {
+  /** Runs that ended before this long ago. Default: as configured. */
+  readonly olderThanMs?: number;
+  readonly then?: "archive" | "delete";
+}
+
 export interface HistoryPort {
+  /** Moves ended runs out of the live tables now. */
+  archive(request: RetentionRequest): Promise<RetentionView>;
   /** Undefined when there is no such run. */
   snapshot(id: string, at?: number): Promise<SnapshotView | undefined>;
   /** Resolves with the id of the fork once it is durable. */

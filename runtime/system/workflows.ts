@@ -51,6 +51,8 @@ export interface WorkflowView {
   readonly input: Json;
   readonly error?: ErrorRecord;
   readonly output?: Json;
+  /** Set when it is archived: everything can still be read of it, and it takes no command any more. */
+  readonly archivedAt?: string;
 }
 
 export interface TaskView {
@@ -135,6 +137,8 @@ export interface RunQuery {
   readonly forkedFrom?: string;
   /** As text: `5` finds the number and the text. */
   readonly attributes?: Readonly<Record<string, string>>;
+  /** Only archived runs, or only those that are not; absent: both. */
+  readonly archived?: boolean;
   readonly cursor?: string;
   readonly limit?: number;
 }

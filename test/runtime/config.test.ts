@@ -49,6 +49,7 @@ describe("loadConfig()", () => {
       inspection: { mode: "off", secretNames: [] },
       limits: {},
       resourceBudget: {},
+      retention: { afterMs: 30 * 86_400_000, then: "archive", deleteAfterMs: null },
       environment: {},
       logLevel: "warn",
       warnings: [],

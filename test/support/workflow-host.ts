@@ -11,11 +11,13 @@ import type { WorkflowDefinition } from "../../actors/define-workflow.ts";
 import type { AgentCall, AgentCallHooks, AgentOutcome } from "../../actors/ports.ts";
 import { openDatabase } from "../../db/database.ts";
 import { migrateDatabase } from "../../db/migrate.ts";
+import { createRetentionRepo } from "../../db/retention-repo.ts";
 import { createViewRepo } from "../../db/view-repo.ts";
 import type { CrashSwitch } from "../../runtime/engine/crash-points.ts";
 import { isTerminal, type OwnedRun } from "../../runtime/engine/owned-run.ts";
 import type { EngineLimits } from "../../runtime/engine/scheduler.ts";
 import { createHistoryService } from "../../runtime/history/history-service.ts";
+import { createRetention } from "../../runtime/history/retention.ts";
 import type { QueueBackend } from "../../runtime/queue/job-queue.ts";
 import type { HistoryPort, WorkflowsPort, WorkflowView } from "../../runtime/system.ts";
 import { openWorkflowHost, type WorkflowHost } from "../../runtime/workflow-host.ts";
@@ -131,6 +133,11 @@ export async function openTestHost(options: {
       runs: host.runs,
       incarnation: host.incarnation,
       wake: () => host.engine.wake(),
+      retention: createRetention({
+        repo: createRetentionRepo(database.db),
+        policy: { afterMs: null, then: "archive", deleteAfterMs: null },
+        log,
+      }),
     }),
     until: async (id, ...statuses) => {
       for (let round = 0; round < 1_000; round += 1) {
