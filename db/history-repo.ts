@@ -41,6 +41,8 @@ export interface HistoryRepo {
   ids(after: string, limit: number): Promise<readonly string[]>;
   /** Ids of open and parked runs of a workflow, oldest first. */
   openIds(workflow: string, limit: number): Promise<readonly string[]>;
+  /** Workflows that have open or parked runs, in the order of their names. */
+  openWorkflows(): Promise<readonly string[]>;
   /** Makes a parked run what it was before; any node may take it then. False when it is not parked. */
   unpark(id: string, actor: string): Promise<boolean>;
   attributes(id: string): Promise<Readonly<Record<string, Json>>>;
@@ -83,6 +85,14 @@ export function createHistoryRepo(db: Database): HistoryRepo {
         .orderBy(asc(workflows.createdAt))
         .limit(limit);
       return rows.map(({ id }) => id);
+    },
+    openWorkflows: async () => {
+      const rows = await db
+        .selectDistinct({ workflow: workflows.workflow })
+        .from(workflows)
+        .where(inArray(workflows.status, ["pending", "running", "paused", "parked"]))
+        .orderBy(asc(workflows.workflow));
+      return rows.map(({ workflow }) => workflow);
     },
     unpark: async (id, actor) => {
       const rows = await db.execute(sql`

@@ -85,12 +85,12 @@ export const runDiffView = z.object({
 
 export const moveCheckView = z.object({
   workflow: z.string(),
-  version: z.string().describe("Content hash of the definition that is registered now"),
+  version: z.string().nullable().describe("Content hash of the definition that is registered now"),
   runs: z.array(
     z.object({
       id: z.string(),
       version: z.string(),
-      verdict: z.enum(["current", "movable", "cannot"]),
+      verdict: z.enum(["current", "movable", "cannot", "unregistered"]),
       reasons: z.array(z.string()),
     }),
   ),

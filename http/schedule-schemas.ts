@@ -33,6 +33,10 @@ const specFields = {
     .describe("Parameter that gets the scheduled time, ISO 8601 UTC"),
   priority: z.int().min(1).max(5).optional().describe("1 (background) to 5 (critical)"),
   tenant: z.string().min(1).max(100).optional().describe("Whom its runs count for in fairness"),
+  attributes: z
+    .record(z.string().min(1).max(100), z.union([z.string().max(1_000), z.number(), z.boolean()]))
+    .optional()
+    .describe("Its runs get them: attribute.KEY=VALUE finds them"),
   cron: z
     .array(z.string().min(1).max(200))
     .optional()

@@ -27,6 +27,8 @@ export interface ScheduleSpec {
   readonly priority?: number;
   /** Whom its runs count for in fairness. */
   readonly tenant?: string;
+  /** Its runs are found by these: texts, numbers and truth values. */
+  readonly attributes?: Readonly<Record<string, string | number | boolean>>;
   /** Five fields, or six with seconds first; several are joined. */
   readonly cron?: readonly string[];
   /** IANA name that `cron` is read in. Default `UTC`. */

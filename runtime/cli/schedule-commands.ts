@@ -32,6 +32,7 @@ interface CreateFlags {
   readonly timeInput?: string;
   readonly priority?: number;
   readonly tenant?: string;
+  readonly attributes?: { readonly [key: string]: Json };
   readonly cron?: readonly string[];
   readonly timeZone?: string;
   readonly every?: number;
@@ -84,6 +85,7 @@ function addCreate<Flags>(schedules: Command, { act, verb }: VerbTools<Flags>): 
     .option("--time-input <name>", "parameter that gets the scheduled time")
     .option("--priority <number>", "1 (background) to 5 (critical)", wholeNumber)
     .option("--tenant <name>", "whom its runs count for in fairness")
+    .option("--attributes <json>", "its runs get them, a JSON object", jsonObject)
     .option("--cron <expression>", "such as '0 3 * * *'; may be repeated", collect)
     .option("--time-zone <name>", "IANA name for --cron (default UTC)")
     .option("--every <duration>", "such as 15m", duration)
@@ -112,6 +114,7 @@ function specOf(flags: CreateFlags): ScheduleSpec {
     timeInput: flags.timeInput,
     priority: flags.priority,
     tenant: flags.tenant,
+    attributes: flags.attributes,
     cron: flags.cron,
     timeZone: flags.timeZone,
     everyMs: flags.every,

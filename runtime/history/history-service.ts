@@ -67,6 +67,19 @@ export function createHistoryService(options: HistoryServiceOptions): HistoryPor
     return { workflow: definition.id, version: hash, runs };
   }
 
+  /** Runs of definitions that came with their start: they go on with what they have. */
+  async function unregistered(workflow: string): Promise<MoveCheckView> {
+    const runs: MoveCheckView["runs"][number][] = [];
+    for (const id of await histories.openIds(workflow, checkedRuns)) {
+      const history = await histories.read(id);
+      if (history === undefined) continue;
+      const version = history.loaded.definitionHash;
+      const reasons = [`no workflow "${workflow}" is registered: the run goes on as it began`];
+      runs.push({ id, version, verdict: "unregistered", reasons });
+    }
+    return { workflow, version: null, runs };
+  }
+
   return {
     snapshot: async (id, at) => {
       const history = await histories.read(id);
@@ -108,6 +121,10 @@ export function createHistoryService(options: HistoryServiceOptions): HistoryPor
       );
       const views: MoveCheckView[] = [];
       for (const definition of definitions) views.push(await checkOne(definition));
+      const open = (await histories.openWorkflows()).filter((name) => !registered.has(name));
+      for (const name of open) {
+        if (workflow === undefined || name === workflow) views.push(await unregistered(name));
+      }
       return views;
     },
   };

@@ -9,12 +9,13 @@ import type { StartWorkflow } from "../system.ts";
 
 export function startOf(id: string, spec: ScheduleSpec, timeMs: number): StartWorkflow {
   const time = new Date(timeMs).toISOString();
-  const { input, priority, tenant, timeInput, workflow } = spec;
+  const { attributes, input, priority, tenant, timeInput, workflow } = spec;
   return {
     workflow,
     input: { ...input, ...(timeInput === undefined ? {} : { [timeInput]: time }) },
     ...(priority === undefined ? {} : { priority }),
     ...(tenant === undefined ? {} : { tenant }),
+    ...(attributes === undefined ? {} : { attributes }),
     scheduleId: id,
     idempotencyKey: `schedule/${id}/${time}`,
   };

@@ -102,12 +102,12 @@ export interface RunDiffView {
 
 export interface MoveCheckView {
   readonly workflow: string;
-  /** Content hash of the definition that is registered now. */
-  readonly version: string;
+  /** Content hash of the definition that is registered now; null when none is. */
+  readonly version: string | null;
   readonly runs: readonly {
     readonly id: string;
     readonly version: string;
-    readonly verdict: "current" | "movable" | "cannot";
+    readonly verdict: "current" | "movable" | "cannot" | "unregistered";
     readonly reasons: readonly string[];
   }[];
 }

@@ -69,6 +69,13 @@ test("runs are found by everything that is known of them, alone and together", a
   expect(await find({ attributes: { size: "5" } })).toEqual([a, b].sort());
   expect(await find({ attributes: { city: "Ulm" }, code: "BOOM" })).toEqual([b]);
   expect(await find({ attributes: { city: "Ulm" }, status: "completed" })).toEqual([a]);
+  const inline = { id: "inline", mode: "parallel", tasks: { nap: { sleepMs: 3_600_000 } } };
+  const { id: given } = await node.workflows.start({ workflow: inline }, by);
+  expect(await node.history.checkVersions("inline")).toMatchObject([
+    { workflow: "inline", version: null, runs: [{ id: given, verdict: "unregistered" }] },
+  ]);
+  await node.workflows.cancel(given, by);
+  all.push(given);
   expect(await find({ schedule: "none" })).toEqual([]);
   const created = Date.parse((await node.workflows.get(b))?.createdAt ?? "");
   expect(await find({ sinceMs: created })).not.toContain(a);

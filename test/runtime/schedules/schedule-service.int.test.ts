@@ -115,6 +115,7 @@ describe("schedules", () => {
       timeInput: "day",
       input: { other: 1 },
       tenant: "acme",
+      attributes: { team: "night", level: 2 },
     };
     await node.schedules.create("dated", spec, {});
     const paused = await node.schedules.pause("dated", { ...by, reason: "holiday" });
@@ -124,8 +125,10 @@ describe("schedules", () => {
     const run = await node.host.until(fire.workflowId ?? "", "completed");
     expect(run.input).toEqual({ other: 1, day: fire.time });
     const rows = await database.sql`
-      select tenant, schedule_id from spectra.workflows where id = ${run.id}`;
-    expect(rows).toEqual([{ tenant: "acme", schedule_id: "dated" }]);
+      select tenant, schedule_id, attributes from spectra.workflows where id = ${run.id}`;
+    expect(rows).toEqual([
+      { tenant: "acme", schedule_id: "dated", attributes: { team: "night", level: 2 } },
+    ]);
     const resumed = await node.schedules.resume("dated", by);
     expect(resumed.status).toBe("active");
   });
