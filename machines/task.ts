@@ -10,7 +10,7 @@
  *                                           └─fail, may not repeat→ failed ─reset→ blocked
  * any open state ─cancel→ cancelled ─reset→ blocked        any open state ─skip→ skipped
  * ready ─open→ running: what is no action of an agent (a child run, a signal, a person, time)
- * any open state, failed ─park→ parked ─repeat→ ready, ─settle→ succeeded | failed, ─skip→ skipped
+ * any open state, failed, cancelled ─park→ parked ─repeat→ ready, ─settle→ succeeded | failed, ─skip→ skipped
  * succeeded, failed, cancelled, parked ─undo→ compensating ─undone→ compensated ─reset→ blocked
  *                         compensating ─undo→ compensating (again), ─cancel→ cancelled
  *                         compensating ─park→ parked ─undone→ compensated
@@ -145,6 +145,7 @@ export const taskMachine = setup({
       on: {
         reset: { target: "blocked", actions: "forgetFailures" },
         undo: { target: "compensating", actions: ["countAttempt", "forgetFailures"] },
+        park: "parked",
       },
     },
     succeeded: {

@@ -14,7 +14,7 @@ import { endOfPause, pauseRun, resumeRun } from "./pause.ts";
 import { beginRollback } from "./saga.ts";
 import { finish, settleStage, startChart, startClocks } from "./stages.ts";
 import type { RunEvent, RunFields } from "./state.ts";
-import { unblock } from "./tasks.ts";
+import { ambiguous, park, unblock } from "./tasks.ts";
 
 type EventOf<T extends RunEvent["type"]> = Extract<RunEvent, { type: T }>;
 
@@ -123,6 +123,13 @@ function reopen(draft: Draft, event: EventOf<"run.retry">): void {
     const isAhead = draft.run().chart?.entered[draft.planned(task).stage] === undefined;
     if (!isAhead && !isActive(draft, stageOf(draft, task))) continue;
     if (event.taskKey !== null && key !== event.taskKey && task.status === "failed") continue;
+    // Nobody knows whether it took effect: it is not repeated with the rest, unless it is asked for.
+    const isUnknown = draft.planned(task).atMostOnce && task.unknownOutcome;
+    if (isUnknown && key !== event.taskKey && task.left === null) {
+      const cause = wasCancelled(`"${key}" was stopped, or lost, when the run ended`);
+      park(draft, key, ambiguous(key, task.error ?? cause), event);
+      continue;
+    }
     draft.move(key, { type: "reset" }, back);
   }
 }

@@ -80,7 +80,7 @@ const table: Record<TaskStatus, Partial<Record<EventName, TaskStatus>>> = {
     park: "parked",
   },
   failed: { reset: "blocked", skip: "skipped", park: "parked", undo: "compensating" },
-  cancelled: { reset: "blocked", undo: "compensating" },
+  cancelled: { reset: "blocked", undo: "compensating", park: "parked" },
   succeeded: { undo: "compensating" },
   parked: {
     repeat: "ready",

@@ -1,6 +1,8 @@
 import { describe, expect, test } from "vitest";
+import { initialRun } from "../../../machines/run/state.ts";
+import { beginTurn } from "../../../machines/run/turn.ts";
 import { openRun } from "../../support/open-run.ts";
-import { planOf, type TaskOptions } from "../../support/run-events.ts";
+import { event, planOf, type TaskOptions, task } from "../../support/run-events.ts";
 
 function opened(options: TaskOptions, more: Readonly<Record<string, TaskOptions>> = {}) {
   const run = openRun(planOf({ main: { a: options, ...more } }));
@@ -227,4 +229,31 @@ describe("atMostOnce", () => {
     run.fail("a", flaky);
     expect(run.status("a")).toBe("retrying");
   });
+});
+
+test("a retry of the run repeats no at-most-once task of which nobody knows whether it took effect", () => {
+  const plan = planOf({ main: { pay: { atMostOnce: true } } });
+  const turn = beginTurn(initialRun("run", plan), plan);
+  for (const one of [
+    event.start,
+    event.dispatch("pay"),
+    event.started("pay", 1),
+    event.cancel,
+    event.retry(null),
+    event.dispatch("pay"),
+  ]) {
+    turn.apply(one);
+  }
+  const { status, attempt, error } = task(turn.state(), "pay");
+  expect({ status, attempt, code: error?.code }).toEqual({
+    status: "parked",
+    attempt: 1,
+    code: "AMBIGUOUS",
+  });
+  const asked = beginTurn(initialRun("run", plan), plan);
+  for (const one of [event.start, event.dispatch("pay"), event.started("pay", 1), event.cancel]) {
+    asked.apply(one);
+  }
+  asked.apply(event.retry("pay"));
+  expect(task(asked.state(), "pay").status, "whoever names it has decided").toBe("ready");
 });
