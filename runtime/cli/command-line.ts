@@ -88,6 +88,8 @@ function createProgram(finish: Finish): Command {
     .version(version, "--version", "print the version")
     .helpOption("--help", "show what there is")
     .exitOverride()
+    // What stands behind a verb is for it, and for the verbs below it.
+    .enablePositionalOptions()
     .showSuggestionAfterError()
     .showHelpAfterError("(see --help)");
   addSupervisor(program, finish);
