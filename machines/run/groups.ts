@@ -95,7 +95,8 @@ function admit(draft: Draft, group: PlanGroup, iteration: number, event: RunEven
   const [first = "", last = ""] = [members[0], members.at(-1)];
   for (;;) {
     const { admitted, inside, items, status } = draft.task(first);
-    if (status !== "running" || admitted === null || inside === null) return;
+    const letsIn = status === "running" || status === "skipped";
+    if (!letsIn || admitted === null || inside === null) return;
     if (inside >= group.window || admitted >= (items ?? 0)) return;
     const isThrough = isSatisfied(draft.task(`${last}[${admitted}]`).status);
     draft.update(first, { admitted: admitted + 1, inside: isThrough ? inside : inside + 1 });

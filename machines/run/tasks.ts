@@ -98,9 +98,15 @@ export function skip(
 ): void {
   const before = draft.task(key);
   if (!draft.move(key, { type: "skip" }, { finishedAtMs: event.atMs })) return;
-  stopWork(draft, before, event);
+  const members = draft.plan.groups.get(draft.planned(before).group ?? "")?.tasks.length ?? 0;
+  const streams = before.left !== null && members > 1;
+  if (!streams) stopWork(draft, before, event);
   clearTimers(draft, key);
   draft.record(event, "task.skipped", { task: key, ...why });
+  // The next task of the pipeline gets the items.
+  for (let index = 0; streams && index < (before.items ?? 0); index += 1) {
+    skip(draft, taskInstance(before.plan, before.iteration, index), why, event);
+  }
   satisfied(draft, key, event);
 }
 

@@ -257,3 +257,20 @@ test("a retry of the run repeats no at-most-once task of which nobody knows whet
   asked.apply(event.retry("pay"));
   expect(task(asked.state(), "pay").status, "whoever names it has decided").toBe("ready");
 });
+
+test("an operator who skips a task of a pipeline sends its items on to the next one", () => {
+  const items = [0, 1, 2];
+  const group = "main";
+  const plan = planOf(
+    { main: { t0: { group }, t1: { group, after: ["t0"] } } },
+    { groups: [{ key: group, items, window: 2, tasks: ["t0", "t1"] }] },
+  );
+  const turn = beginTurn(initialRun("run", plan), plan);
+  turn.apply(event.start);
+  turn.apply({ type: "task.skip", taskKey: "t0", reason: null, by: "test", atMs: 1 });
+  for (const index of items) {
+    turn.apply(event.dispatch(`t1[${index}]`));
+    turn.apply(event.succeeded(`t1[${index}]`, 1));
+  }
+  expect(turn.run().status).toBe("completed");
+});
