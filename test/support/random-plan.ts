@@ -138,8 +138,10 @@ function taskOf(
       groups.push({ key, items, window: draft.window, tasks: [key] });
       return { ...common, ...actionOf(draft), forEach: items, group: key };
     }
-    default:
+    case "action":
       return { ...common, ...actionOf(draft) };
+    default:
+      return kind satisfies never;
   }
 }
 

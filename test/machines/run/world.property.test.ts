@@ -13,8 +13,10 @@ import {
 } from "../../../machines/run/state.ts";
 import { beginTurn } from "../../../machines/run/turn.ts";
 import { isOpen } from "../../../machines/task.ts";
-import { anyPlan, type PlanDraft, planFrom } from "../../support/random-plan.ts";
-import { choose, createWorld, type EndOfBody, type ModelAttempt } from "../../support/run-world.ts";
+import { anyPlan, planFrom } from "../../support/random-plan.ts";
+import { commandOf } from "../../support/run-commands.ts";
+import { choose, createWorld, type ModelAttempt } from "../../support/run-world.ts";
+import { reportOf } from "../../support/walk-report.ts";
 
 /**
  * Walks of a run through a world that delivers late, twice and out of order, with every command there
@@ -56,57 +58,6 @@ const anyStep = fc.record({
 });
 
 const isOver = (status: string) => ["completed", "failed", "cancelled"].includes(status);
-const ends: ReadonlySet<Step> = new Set(["succeed", "fail", "fail for good", "die", "time out"]);
-
-/** A command of an operator, by number. */
-function commandOf(pick: number, state: RunState, atMs: number): RunEvent {
-  const reason = null;
-  const common = { by: "test", atMs, reason };
-  const which = pick % 20;
-  const taskKey = choose([...state.tasks.keys()], Math.floor(pick / 20)) ?? "";
-  const parked = [...state.tasks.values()].filter(({ status }) => status === "parked");
-  const decided = choose(parked, pick)?.key ?? taskKey;
-  const as = choose(["succeeded", "failed", "retry", "skip"] as const, Math.floor(pick / 20));
-  switch (which) {
-    case 0:
-    case 1:
-      return { ...common, type: "run.pause", clocks: "stop" };
-    case 2:
-      return { ...common, type: "run.pause", clocks: "run" };
-    case 3:
-    case 4:
-    case 5:
-      return { ...common, type: "run.resume" };
-    case 6:
-      return { ...common, type: "run.cancel", rollback: false };
-    case 7:
-      return { ...common, type: "run.cancel", rollback: true };
-    case 8:
-    case 9:
-      return { ...common, type: "run.retry", taskKey: null };
-    case 10:
-      return { ...common, type: "run.retry", taskKey };
-    case 11:
-      return { ...common, type: "task.skip", taskKey };
-    case 12:
-      return { ...common, type: "task.run-now", taskKey };
-    case 13:
-      return { ...common, type: "task.priority", taskKey, priority: 5 };
-    case 14:
-      return { ...common, type: "run.priority", priority: 1 };
-    case 15:
-    case 16:
-      return { ...common, type: "task.resolve", taskKey: decided, as: as ?? "skip" };
-    case 17:
-      return { ...common, type: "run.budget", limits: { coins: 50, tasks: 50, wallMs: 5_000 } };
-    case 18: {
-      const name = choose(["go", "again", "leave"], Math.floor(pick / 20)) ?? "go";
-      return { by: "test", atMs, type: "run.signal", name, payload: { from: "test" } };
-    }
-    default:
-      return { ...common, type: "run.undo" };
-  }
-}
 
 /** A stage whose tasks all ended well counts nothing, whether it was ever counted or not. */
 function comparable(state: RunState): Omit<RunState, "outputs"> {
@@ -334,7 +285,6 @@ function walk(plan: RunPlan) {
 
   function take(step: Step, pick: number): void {
     nowMs += 1;
-    if (ends.has(step)) return world.end(pick, step as EndOfBody, nowMs);
     switch (step) {
       case "dispatch":
         return dispatch(pick);
@@ -360,6 +310,14 @@ function walk(plan: RunPlan) {
         return fire(pick);
       case "command":
         return apply(commandOf(pick, turn.state(), nowMs));
+      case "succeed":
+      case "fail":
+      case "fail for good":
+      case "die":
+      case "time out":
+        return world.end(pick, step, nowMs);
+      default:
+        step satisfies never;
     }
   }
 
@@ -420,22 +378,6 @@ function mayHaveWorked({ stage, heard, unknown }: ModelAttempt): boolean {
   if (stage === "gone" || heard === "never began") return false;
   if (stage === "queued") return false;
   return stage === "running" || unknown || heard !== "finished";
-}
-
-/** The plan without what it leaves out, and what happened up to the failure. */
-function reportOf(
-  draft: PlanDraft,
-  paused: boolean,
-  { seed, errorInstance, numShrinks }: { seed: number; errorInstance: unknown; numShrinks: number },
-  told: readonly string[],
-): string {
-  const plain = JSON.stringify(draft, (_, value: unknown) =>
-    value === null || value === false ? undefined : value,
-  );
-  const error = errorInstance instanceof Error ? errorInstance.stack : String(errorInstance);
-  return [`seed ${seed}, ${numShrinks} shrinks, paused ${paused}`, plain, ...told, error].join(
-    "\n",
-  );
 }
 
 /** The same events give the same, however they share turns. */
