@@ -14,6 +14,7 @@ import { ProblemError, problemFrom, problemOf, problemResponse } from "./problem
 import type { Route } from "./route.ts";
 import { actorRoutes } from "./routes/actors.ts";
 import { agentRoutes } from "./routes/agents.ts";
+import { isApprovalPath, mountApprovalPage } from "./routes/approval-page.ts";
 import { mountDashboard } from "./routes/dashboard.ts";
 import { eventRoutes } from "./routes/events.ts";
 import { healthRoutes } from "./routes/health.ts";
@@ -69,6 +70,7 @@ export function createApp(options: AppOptions): Hono {
   for (const route of routes) {
     app.on(route.method, route.path, (context) => route.handle(context));
   }
+  mountApprovalPage(app, system);
   mountReference(app, routes, async () => (await system.status()).version);
   mountDashboard(app, options.dashboardFolder);
   refuseOtherMethods(app);
@@ -99,7 +101,10 @@ function refuse(problem: Parameters<typeof problemResponse>[0], headers = {}): R
 
 async function securityHeaders(context: Context, next: () => Promise<void>): Promise<void> {
   await next();
-  for (const [name, value] of Object.entries(SECURITY_HEADERS)) context.header(name, value);
+  // A page may have a policy of its own: that of approvals has a form.
+  for (const [name, value] of Object.entries(SECURITY_HEADERS)) {
+    if (!context.res.headers.has(name)) context.header(name, value);
+  }
   // State changes between two requests; only what says otherwise may be kept.
   if (!context.res.headers.has("cache-control")) context.header("cache-control", "no-store");
 }
@@ -115,7 +120,9 @@ function requireToken(app: Hono, token: string): void {
         "set-cookie": `${TOKEN_COOKIE}=${encodeURIComponent(token)}; HttpOnly; SameSite=Strict; Path=/`,
       });
     }
-    if (!open.has(context.req.path)) checkToken(context.req.raw, token);
+    const { path } = context.req;
+    // Whoever has an approval's token may decide it, and nothing else.
+    if (!open.has(path) && !isApprovalPath(path)) checkToken(context.req.raw, token);
     return next();
   });
 }

@@ -164,7 +164,7 @@ async function readJson(context: Context, required: boolean): Promise<unknown> {
 }
 
 /** Reads at most `MAX_BODY_BYTES`, whatever the length header claims. */
-async function readText(request: Request): Promise<string> {
+export async function readText(request: Request): Promise<string> {
   const tooLarge = (): ProblemError =>
     new ProblemError(
       "BODY_TOO_LARGE",

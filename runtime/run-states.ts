@@ -9,13 +9,14 @@ import type { Approval, ApprovalRepo } from "../db/approval-repo.ts";
 import type { CommandRepo, RunStateRow } from "../db/command-repo.ts";
 import type { ViewRepo } from "../db/view-repo.ts";
 import type { PlanTask } from "../machines/run/plan.ts";
+import { approvalDetails, planKeyOf } from "./approval-details.ts";
 import { compileDefinition } from "./engine/compile-definition.ts";
 import type { ApprovalView, ControlPort, RunStateView, WorkflowStatus } from "./system.ts";
 
 export interface RunStatesOptions {
   readonly approvals: Pick<ApprovalRepo, "read" | "waiting">;
-  readonly commands: Pick<CommandRepo, "runState">;
-  readonly views: Pick<ViewRepo, "definition" | "run">;
+  readonly commands: Pick<CommandRepo, "answer" | "runState">;
+  readonly views: Pick<ViewRepo, "definition" | "journal" | "output" | "run">;
 }
 
 export function createRunStates(
@@ -36,7 +37,8 @@ export function createRunStates(
     approval: async (token) => {
       const found = await options.approvals.read(token);
       const definition = found && (await definitionOf(found.workflowId));
-      return definition && viewOfApproval(found, definition);
+      if (found === undefined || definition === undefined) return undefined;
+      return await approvalDetails(found, viewOfApproval(found, definition), definition, options);
     },
     state: async (id) => {
       const row = await options.commands.runState(id);
@@ -93,7 +95,7 @@ function viewOfApproval(
   { token, workflowId, taskKey, expiresAtMs, decided }: Approval,
   definition: WorkflowDefinition,
 ): ApprovalView {
-  const name = taskKey.replace(/#\d+/, "").replace(/\[\d+\]$/, "");
+  const name = planKeyOf(taskKey);
   const task = Object.values(definition.stages).flatMap(({ tasks }) => tasks[name] ?? [])[0];
   return {
     token,

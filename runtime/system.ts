@@ -35,6 +35,7 @@ export type {
   LoopFigures,
 } from "./system/agents.ts";
 export type {
+  ApprovalDetails,
   ApprovalView,
   BulkView,
   CommandedRun,

@@ -11,6 +11,7 @@ import { type CommandRepo, TooManyRunsError } from "../db/command-repo.ts";
 import type { ViewRepo } from "../db/view-repo.ts";
 import type { Json } from "../machines/error-code.ts";
 import type { CommandAnswer } from "../machines/run/command.ts";
+import { approvalKey } from "./approval-details.ts";
 import type { Engine } from "./engine/engine.ts";
 import { createRunStates } from "./run-states.ts";
 import type {
@@ -165,7 +166,12 @@ export function createWorkflowControl(options: WorkflowControlOptions): ControlP
         as: approve ? "succeeded" : "failed",
         output: { approved: approve, by: by.actor, payload: payload ?? null },
       };
-      const key = `approval/${token}`;
+      const key = approvalKey(token);
+      // A token that has expired must not decide about a later attempt of the same task.
+      if (found.decided && (await commands.answer(workflowId, key)) === undefined) {
+        const why = found.taskStatus === "running" ? "it has expired" : `it is ${found.taskStatus}`;
+        throw new RequestError("CONFLICT", `Cannot decide about "${taskKey}": ${why}`);
+      }
       // A decision that was taken has its answer; what has expired meanwhile is refused by its turn.
       const answer = await command(workflowId, eventOf(order, by), key).catch((error: unknown) => {
         if (!(error instanceof RequestError) || error.code !== "INVALID") throw error;

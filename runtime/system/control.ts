@@ -70,6 +70,24 @@ export interface ApprovalView {
   readonly decided: boolean;
 }
 
+/** An approval as the person sees it who is to decide. */
+export interface ApprovalDetails extends ApprovalView {
+  /** `closed`: its task waits no longer, for another reason than a decision or its deadline. */
+  readonly state: "open" | "approved" | "rejected" | "expired" | "closed";
+  readonly askedAt: string;
+  /** Who started the run: `api`, `schedule nightly`, `parent RUN`. */
+  readonly startedBy: string;
+  readonly runStatus: WorkflowStatus;
+  /** Set once somebody decided. */
+  readonly decision: {
+    readonly at: string;
+    readonly by: string;
+    readonly reason: string | null;
+  } | null;
+  /** What the run was started with, and what the tasks right before gave; large values are cut. */
+  readonly data: readonly { readonly title: string; readonly value: Json }[];
+}
+
 export interface Decision {
   readonly approve: boolean;
   readonly payload?: Json;
@@ -146,7 +164,7 @@ export interface ControlPort {
   update(id: string, name: string, payload: Json, by: Operator): Promise<UpdateView>;
   state(id: string): Promise<RunStateView | undefined>;
   approvals(id: string): Promise<readonly ApprovalView[] | undefined>;
-  approval(token: string): Promise<ApprovalView | undefined>;
+  approval(token: string): Promise<ApprovalDetails | undefined>;
   decide(token: string, decision: Decision, by: Actor): Promise<CommandedRun>;
   /** One order to all runs that the filter matches, 10,000 at most; waits a few seconds for their answers. */
   bulk(order: Order, filter: BulkFilter, by: Operator): Promise<BulkView>;
