@@ -129,7 +129,8 @@ function valueHtml(value: Json): string {
     Object.values(value).every((part) => typeof part !== "object" || part === null);
   if (!isFlat) return `<pre tabindex="0">${escapeHtml(JSON.stringify(value, undefined, 2))}</pre>`;
   const rows = Object.entries(value).map(
-    ([name, part]) => `<div><dt>${escapeHtml(name)}</dt><dd>${escapeHtml(String(part))}</dd></div>`,
+    ([name, part]) =>
+      `<div><dt>${escapeHtml(name)}</dt><dd>${escapeHtml(typeof part === "string" ? part : JSON.stringify(part))}</dd></div>`,
   );
   return `<dl>${rows.join("")}</dl>`;
 }
