@@ -172,7 +172,7 @@ function archivedCode(code: string): SQL {
 
 function hasAttribute(table: Searched, key: string, text: string): SQL {
   const values: unknown[] = [text];
-  if (/^(true|false|-?\d{1,15}(\.\d{1,15})?)$/.test(text)) values.push(JSON.parse(text));
+  if (/^(true|false|-?(0|[1-9]\d{0,14})(\.\d{1,15})?)$/.test(text)) values.push(JSON.parse(text));
   const tests = values.map(
     (value) => sql`${table.attributes} @> ${toJsonb({ [key]: value })}::jsonb`,
   );

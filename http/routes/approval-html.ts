@@ -23,7 +23,7 @@ export function approvalHtml(approval: ApprovalDetails, refused?: Refused): stri
   const shown = data.map(dataHtml).join("");
   return frame(
     title,
-    `<p class="over">${state === "open" ? "Your decision is asked for" : "An approval of"} · ${escapeHtml(workflow)}</p>
+    `<p class="over">${state === "open" ? "Your decision is asked for" : "An approval"} · ${escapeHtml(workflow)}</p>
 <h1>${escapeHtml(title)}</h1>
 ${alert}${act}
 <section aria-labelledby="facts"><h2 id="facts">What this is about</h2>${factsHtml(approval)}</section>
@@ -149,7 +149,7 @@ form{display:grid;gap:6px}label{margin-top:8px;font-weight:600}
 textarea,input{width:100%;min-height:44px;padding:9px 11px;border:1px solid var(--strong);border-radius:9px;background:var(--card);color:var(--ink);font:inherit}
 textarea{resize:vertical}
 .buttons{display:grid;grid-template-columns:1fr 1fr;gap:12px;margin:14px 0 4px}
-button{min-height:48px;border:1px solid var(--good);border-radius:10px;background:var(--good);color:var(--on);font:600 15px/1 inherit;font-family:inherit;cursor:pointer}
+button{min-height:48px;border:1px solid var(--good);border-radius:10px;background:var(--good);color:var(--on);font:inherit;font-weight:600;line-height:1;cursor:pointer}
 button.bad{border-color:var(--bad);background:none;color:var(--bad)}
 button:hover{filter:brightness(1.06)}
 .alert,.outcome{padding:14px 16px;border-radius:10px;border-left:4px solid var(--bad);background:color-mix(in srgb,var(--bad) 9%,transparent);overflow-wrap:anywhere}

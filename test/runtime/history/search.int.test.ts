@@ -67,6 +67,8 @@ test("runs are found by everything that is known of them, alone and together", a
   expect(await find({ agent: "WORKER" })).toEqual([a, b, child, fork].sort());
   expect(await find({ agent: "NOBODY" })).toEqual([]);
   expect(await find({ attributes: { size: "5" } })).toEqual([a, b].sort());
+  // Looks like a number and is none in JSON.
+  expect(await find({ attributes: { size: "005" } })).toEqual([]);
   expect(await find({ attributes: { city: "Ulm" }, code: "BOOM" })).toEqual([b]);
   expect(await find({ attributes: { city: "Ulm" }, status: "completed" })).toEqual([a]);
   const inline = { id: "inline", mode: "parallel", tasks: { nap: { sleepMs: 3_600_000 } } };
