@@ -43,6 +43,13 @@ export interface OutputRow {
   readonly size: number | null;
 }
 
+/** A task as it was found, and whether the attempt that was asked for is the asker's now. */
+export interface TakenRow extends AttemptRow {
+  readonly workflowId: string;
+  readonly taskKey: string;
+  readonly taken: boolean;
+}
+
 export interface AttemptKey {
   readonly workflowId: string;
   readonly taskKey: string;
@@ -59,10 +66,11 @@ export interface TaskTimeRow {
 export interface AttemptRepo {
   read(workflowId: string, taskKey: string): Promise<AttemptRow | undefined>;
   /**
-   * Takes a dispatched attempt for a node; false when another living node has it. One statement
-   * decides, so that two deliveries of one job never run the same attempt on two nodes.
+   * Takes those of these attempts that are dispatched and in no living node's hands, and tells of each
+   * task how it stood before; one that is missing from the answer is unknown. One statement looks and
+   * decides, so that two deliveries of one job never run the same attempt twice.
    */
-  claim(key: AttemptKey, incarnation: string): Promise<boolean>;
+  take(keys: readonly AttemptKey[], incarnation: string): Promise<readonly TakenRow[]>;
   definition(hash: string): Promise<Json | undefined>;
   /** Outputs of all finished instances of the definition's tasks; one that is missing here has none. */
   outputs(workflowId: string, plans: readonly string[]): Promise<readonly OutputRow[]>;
@@ -111,15 +119,13 @@ export function createAttemptRepo(db: Database): AttemptRepo {
         checkpoint: (row.checkpoint as Json | null) ?? undefined,
       };
     },
-    claim: async ({ workflowId, taskKey, attempt }, incarnation) => {
-      const rows = await db.execute(sql`
-        update spectra.tasks set node = ${incarnation}
-        where workflow_id = ${workflowId} and key = ${taskKey} and attempt = ${attempt}
-          and status in ('dispatched', 'compensating')
-          and (node is null or node = ${incarnation} or not exists (
-            select 1 from spectra.nodes n where n.incarnation = node and n.expires_at > now()))
-        returning 1`);
-      return rows.length > 0;
+    take: async (keys, incarnation) => {
+      const rows = await take(db, keys, incarnation);
+      const seen = new Set(rows.map(({ workflowId, taskKey }) => `${workflowId}/${taskKey}`));
+      const busy = keys.filter(({ workflowId, taskKey }) => !seen.has(`${workflowId}/${taskKey}`));
+      // One at a time: who holds no other lock may wait for one.
+      for (const key of busy) rows.push(...(await take(db, [key], incarnation, true)));
+      return rows;
     },
     definition: async (hash) => {
       const [row] = await db
@@ -172,4 +178,46 @@ export function createAttemptRepo(db: Database): AttemptRepo {
       return rows;
     },
   };
+}
+
+/** @param waits For rows that a turn is writing; otherwise they are left out, since two who wait could wait for each other. */
+async function take(
+  db: Database,
+  keys: readonly AttemptKey[],
+  incarnation: string,
+  waits = false,
+): Promise<TakenRow[]> {
+  const rows = await db.execute<
+    Omit<TakenRow, "checkpoint" | "entered"> & { readonly checkpoint: Json; readonly entered: Json }
+  >(sql`
+    with asked as (
+      select * from jsonb_to_recordset(${JSON.stringify(keys)}::jsonb)
+        as x("workflowId" text, "taskKey" text, attempt int)),
+    found as (
+      select t.*, a.attempt as wanted from spectra.tasks t
+      join asked a on a."workflowId" = t.workflow_id and a."taskKey" = t.key
+      for update of t ${waits ? sql`` : sql`skip locked`}),
+    judged as materialized (
+      select f.*, exists (select 1 from spectra.nodes n
+        where n.incarnation = f.node and n.expires_at > now()) as node_alive from found f),
+    taken as (
+      update spectra.tasks t set node = ${incarnation} from judged j
+      where t.workflow_id = j.workflow_id and t.key = j.key and j.attempt = j.wanted
+        and j.status in ('dispatched', 'compensating')
+        and (j.node is null or j.node = ${incarnation} or not j.node_alive)
+      returning t.workflow_id, t.key)
+    select j.workflow_id as "workflowId", j.key as "taskKey", k.key is not null as taken,
+      j.status, j.attempt, j.node, j.node_alive as "nodeAlive", j.checkpoint, j.deaths,
+      coalesce(j.plan, j.key) as plan, coalesce((j.extras->>'iteration')::int, 1) as iteration,
+      (j.extras->>'index')::int as index, j.extras->'item' as item, w.status as "runStatus",
+      w.input, w.definition_hash as "definitionHash", w.extras->'chart'->'entered' as entered,
+      w.extras->'chart'->'context' as context
+    from judged j join spectra.workflows w on w.id = j.workflow_id
+    left join taken k on k.workflow_id = j.workflow_id and k.key = j.key`);
+  return rows.map((row) => ({
+    ...row,
+    item: row.item ?? null,
+    entered: (row.entered ?? {}) as AttemptRow["entered"],
+    checkpoint: row.checkpoint ?? undefined,
+  }));
 }

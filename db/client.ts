@@ -49,7 +49,7 @@ export function openSql(target: DatabaseTarget, options: SqlOptions): Sql {
       statement_timeout: options.statementTimeoutMs ?? 0,
     },
   };
-  if (target.type === "url") return guardTransactions(postgres(target.url, common));
+  if (target.type === "url") return prepared(guardTransactions(postgres(target.url, common)));
   const client = postgres({
     ...common,
     // postgres.js takes the whole path of a unix socket as `path`.
@@ -58,7 +58,31 @@ export function openSql(target: DatabaseTarget, options: SqlOptions): Sql {
     password: target.password,
     database: target.database,
   });
-  return guardTransactions(client);
+  return prepared(guardTransactions(client));
+}
+
+/** Statements of more parameters are lists of varying length: each length would be one of its own. */
+const preparedParameters = 40;
+
+/**
+ * Drizzle hands its statements over as unprepared, which the server parses and plans every time.
+ * Prepared, one costs a round trip less and a fraction of the server's time.
+ */
+function prepared<T extends TransactionSql | Sql>(sql: T): T {
+  const { unsafe } = sql;
+  const faster = ((text: string, parameters: never[] = [], options = {}) =>
+    unsafe.call(sql, text, parameters, {
+      ...options,
+      prepare: parameters.length > 0 && parameters.length <= preparedParameters,
+    })) as typeof unsafe;
+  if (!("begin" in sql)) return Object.assign(sql, { unsafe: faster });
+  type Body = (tx: TransactionSql) => unknown;
+  const begin = sql.begin.bind(sql) as (mode: string, body: Body) => Promise<unknown>;
+  const inside = (...args: readonly [Body] | readonly [string, Body]): Promise<unknown> => {
+    const [mode, body] = args.length === 1 ? ["", args[0]] : args;
+    return begin(mode, (tx) => body(prepared(tx)));
+  };
+  return Object.assign(sql, { unsafe: faster, begin: inside });
 }
 
 /**

@@ -13,7 +13,7 @@ import type { Database } from "./database.ts";
 import { toJsonb } from "./jsonb.ts";
 import { runExtras } from "./run-repo.ts";
 import { mailbox } from "./schema/workflows.ts";
-import { isRefusal } from "./server-error.ts";
+import { causeWith, isRefusal } from "./server-error.ts";
 import { type RateClaim, type SlotClaim, takeSlots } from "./slot-repo.ts";
 
 /** Another node owns these runs now; nothing of the batch was written. */
@@ -56,9 +56,9 @@ export interface CommittedRun {
   readonly timers: ReadonlyMap<string, RunTimer | null>;
   /** Agent and action by key of the definition's task, for new rows. */
   readonly actions: ReadonlyMap<string, { readonly agent: string; readonly action: string }>;
-  /** What its dispatches take of the pools of all nodes. */
   /** What it answers to commands. */
   readonly answers?: ReadonlyMap<string, CommandAnswer>;
+  /** What its dispatches take of the pools of all nodes. */
   readonly claims?: { readonly slots: readonly SlotClaim[]; readonly rates: readonly RateClaim[] };
 }
 
@@ -215,150 +215,81 @@ async function pending(db: Database, incarnation: string, limit: number): Promis
   };
 }
 
+/** SQLSTATE by which `spectra.commit_turn_1` says that a run is another node's now. */
+const ownershipLost = "SP001";
+
+/** One statement is one transaction; with claims on pools of all nodes, whose locks it needs, they are one. */
 async function commit(
   db: Database,
   incarnation: string,
   runs: readonly CommittedRun[],
   consumed: readonly PendingEvent[],
 ): Promise<Outgoing[]> {
-  return await db.transaction(async (tx) => {
-    const fenced = await tx.execute<{ id: string }>(sql`
-      update spectra.workflows w set status = x.status, place = x.place, seq = x.seq, error = x.error,
-        priority = x.priority, output = x.output, extras = x.extras, started_at = to_timestamp(x.started / 1000), finished_at = to_timestamp(x.finished / 1000)
-      from jsonb_to_recordset(${toJsonb(runs.map(runRow))}::jsonb) as x(id text, epoch bigint,
-        status text, place text, seq bigint, error jsonb, priority int, output jsonb, extras jsonb, started float8, finished float8)
-      where w.id = x.id and w.epoch = x.epoch and w.owner = ${incarnation} returning w.id`);
-    if (fenced.length !== runs.length) {
-      const kept = new Set(fenced.map(({ id }) => id));
-      throw new OwnershipLostError(runs.map(({ run }) => run.id).filter((id) => !kept.has(id)));
-    }
-    await addTasks(tx, runs);
-    const changed = runs.flatMap(({ run, tasks }) =>
-      tasks.filter(({ isNew }) => !isNew).map((task) => taskRow(run.id, task)),
-    );
-    if (changed.length > 0) {
-      await tx.execute(sql`
-        update spectra.tasks t set status = x.status, attempt = x.attempt, failures = x.failures,
-          deaths = x.deaths, node = x.node, error = x.error, extras = x.extras,
-          scheduled_at = to_timestamp(x.scheduled / 1000), output = coalesce(x.output, t.output),
-          ready_at = to_timestamp(x.ready / 1000), started_at = to_timestamp(x.started / 1000),
-          finished_at = to_timestamp(x.finished / 1000)
-        from jsonb_to_recordset(${toJsonb(changed)}::jsonb) as x(w text, k text, status text,
-          attempt int, failures int, deaths int, node text, error jsonb, extras jsonb,
-          scheduled float8, output jsonb, ready float8, started float8, finished float8)
-        where t.workflow_id = x.w and t.key = x.k`);
-    }
-    await takeSlots(
-      tx,
-      incarnation,
-      runs.flatMap(({ claims }) => claims?.slots ?? []),
-      runs.flatMap(({ claims }) => claims?.rates ?? []),
-    );
-    const entries = runs.flatMap(({ run, journal }) =>
-      journal.map((entry) => ({ w: run.id, ...entry })),
-    );
-    if (entries.length > 0) {
-      await tx.execute(sql`
-        insert into spectra.journal (workflow_id, seq, type, at, actor, payload, patch)
-        select w, seq, type, to_timestamp("atMs" / 1000), actor, payload, patch
-        from jsonb_to_recordset(${toJsonb(entries)}::jsonb) as x(w text, seq bigint, type text,
-          "atMs" float8, actor text, payload jsonb, patch jsonb)`);
-    }
-    const answers = runs.flatMap(({ run, answers: given }) =>
-      [...(given ?? [])].map(([key, answer]) => ({ w: run.id, key, answer })),
-    );
-    if (answers.length > 0) {
-      await tx.execute(sql`update spectra.commands c set answer = x.answer
-        from jsonb_to_recordset(${toJsonb(answers)}::jsonb) as x(w text, key text, answer jsonb)
-        where c.workflow_id = x.w and c.key = x.key`);
-    }
-    await consume(tx, consumed);
-    // After the fired ones are gone: a turn may set a timer of the same name again.
-    await putTimers(tx, runs);
-    const effects = runs.flatMap(({ run, effects: list }) =>
-      list.map((effect) => ({ w: run.id, effect })),
-    );
-    if (effects.length === 0) return [];
-    const rows = await tx.execute<{ id: string; workflow_id: string; effect: Json }>(sql`
-      insert into spectra.outbox (workflow_id, effect)
-      select w, effect from jsonb_to_recordset(${toJsonb(effects)}::jsonb) as x(w text, effect jsonb)
-      returning id::text as id, workflow_id, effect`);
-    return rows.map((row) => ({
-      outboxId: Number(row.id),
-      workflowId: row.workflow_id,
-      effect: row.effect,
-    }));
-  });
+  const batch = toJsonb(batchOf(runs, consumed));
+  const slots = runs.flatMap(({ claims }) => claims?.slots ?? []);
+  const rates = runs.flatMap(({ claims }) => claims?.rates ?? []);
+  try {
+    if (slots.length === 0 && rates.length === 0) return await store(db, incarnation, batch);
+    return await db.transaction(async (tx) => {
+      const outgoing = await store(tx, incarnation, batch);
+      await takeSlots(tx, incarnation, slots, rates);
+      return outgoing;
+    });
+  } catch (error) {
+    const refused = causeWith(error, ownershipLost);
+    if (refused === undefined) throw error;
+    throw new OwnershipLostError(JSON.parse(refused.detail ?? "[]") as string[]);
+  }
 }
 
-async function consume(
-  tx: Pick<Database, "execute">,
-  consumed: readonly PendingEvent[],
-): Promise<void> {
-  const mail = consumed.flatMap(({ mailboxId }) => (mailboxId === null ? [] : [mailboxId]));
-  if (mail.length > 0) {
-    await tx.execute(sql`delete from spectra.mailbox where id in (
-      select value::bigint from jsonb_array_elements_text(${JSON.stringify(mail)}::jsonb))`);
-  }
+async function store(
+  db: Pick<Database, "execute">,
+  incarnation: string,
+  batch: string,
+): Promise<Outgoing[]> {
+  const [row] = await db.execute<{ sent: { id: number; w: string; e: Json }[] | null }>(
+    sql`select spectra.commit_turn_1(${incarnation}, ${batch}::jsonb) as sent`,
+  );
+  return (row?.sent ?? []).map(({ id, w, e }) => ({ outboxId: id, workflowId: w, effect: e }));
+}
+
+/** What the function of the database takes; parts that are empty are left out, and cost nothing there. */
+function batchOf(runs: readonly CommittedRun[], consumed: readonly PendingEvent[]) {
+  const timers = runs.flatMap(({ run, timers: all }) =>
+    [...all].map(([key, timer]) => ({ w: run.id, key, timer })),
+  );
   const fired = consumed.flatMap(({ timerKey, workflowId }) =>
     timerKey === null ? [] : [{ w: workflowId, k: timerKey }],
   );
-  if (fired.length > 0) {
-    await tx.execute(sql`delete from spectra.timers t
-      using jsonb_to_recordset(${JSON.stringify(fired)}::jsonb) as x(w text, k text)
-      where t.workflow_id = x.w and t.key = x.k`);
-  }
+  const parts = {
+    added: runs.flatMap(addedRows),
+    changed: runs.flatMap(({ run, tasks }) =>
+      tasks.filter(({ isNew }) => !isNew).map((task) => taskRow(run.id, task)),
+    ),
+    journal: runs.flatMap(({ run, journal }) => journal.map((entry) => ({ w: run.id, ...entry }))),
+    answers: runs.flatMap(({ run, answers }) =>
+      [...(answers ?? [])].map(([key, answer]) => ({ w: run.id, key, answer })),
+    ),
+    mail: consumed.flatMap(({ mailboxId }) => (mailboxId === null ? [] : [mailboxId])),
+    gone: [
+      ...fired,
+      ...timers.flatMap(({ w, key, timer }) => (timer === null ? [{ w, k: key }] : [])),
+    ],
+    timers: timers.flatMap(({ w, key, timer }) => (timer === null ? [] : [{ w, key, ...timer }])),
+    effects: runs.flatMap(({ run, effects }) => effects.map((effect) => ({ w: run.id, effect }))),
+  };
+  const filled = Object.entries(parts).filter(([, rows]) => rows.length > 0);
+  return { runs: runs.map(runRow), ...Object.fromEntries(filled) };
 }
 
-async function addTasks(
-  tx: Pick<Database, "execute">,
-  runs: readonly CommittedRun[],
-): Promise<void> {
-  const added = runs.flatMap(({ run, tasks, actions }) =>
-    tasks
-      .filter(({ isNew }) => isNew)
-      .map((task) => ({
-        ...taskRow(run.id, task),
-        plan: task.state.plan,
-        ...(actions.get(task.state.plan) ?? { agent: null, action: null }),
-      })),
-  );
-  if (added.length === 0) return;
-  // An instance stands where its definition's task stands.
-  await tx.execute(sql`
-    insert into spectra.tasks (workflow_id, key, position, plan, agent, action, status, attempt,
-      failures, deaths, node, error, extras, output, scheduled_at, ready_at, started_at, finished_at)
-    select x.w, x.k, coalesce(t.position, 0), x.plan, x.agent, x.action, x.status, x.attempt,
-      x.failures, x.deaths, x.node, x.error, x.extras, x.output, to_timestamp(x.scheduled / 1000),
-      to_timestamp(x.ready / 1000), to_timestamp(x.started / 1000), to_timestamp(x.finished / 1000)
-    from jsonb_to_recordset(${toJsonb(added)}::jsonb) as x(w text, k text, plan text, agent text,
-      action text, status text, attempt int, failures int, deaths int, node text, error jsonb,
-      extras jsonb, scheduled float8, output jsonb, ready float8, started float8, finished float8)
-    left join spectra.tasks t on t.workflow_id = x.w and t.key = x.plan`);
-}
-
-async function putTimers(
-  tx: Pick<Database, "execute">,
-  runs: readonly CommittedRun[],
-): Promise<void> {
-  const all = runs.flatMap(({ run, timers }) =>
-    [...timers].map(([key, timer]) => ({ w: run.id, key, timer })),
-  );
-  const gone = all.filter(({ timer }) => timer === null).map(({ w, key }) => ({ w, k: key }));
-  if (gone.length > 0) {
-    await tx.execute(sql`delete from spectra.timers t
-      using jsonb_to_recordset(${toJsonb(gone)}::jsonb) as x(w text, k text)
-      where t.workflow_id = x.w and t.key = x.k`);
-  }
-  const set = all.flatMap(({ w, key, timer }) => (timer === null ? [] : [{ w, key, ...timer }]));
-  if (set.length === 0) return;
-  await tx.execute(sql`
-    insert into spectra.timers (workflow_id, key, event, due_at, remaining_ms)
-    select w, key, event, to_timestamp("dueAtMs" / 1000), "remainingMs"
-    from jsonb_to_recordset(${toJsonb(set)}::jsonb)
-      as x(w text, key text, event jsonb, "dueAtMs" float8, "remainingMs" float8)
-    on conflict (workflow_id, key) do update set event = excluded.event, due_at = excluded.due_at,
-      remaining_ms = excluded.remaining_ms`);
+function addedRows({ run, tasks, actions }: CommittedRun) {
+  return tasks
+    .filter(({ isNew }) => isNew)
+    .map((task) => ({
+      ...taskRow(run.id, task),
+      plan: task.state.plan,
+      ...(actions.get(task.state.plan) ?? { agent: null, action: null }),
+    }));
 }
 
 function runRow({ run, epoch }: CommittedRun) {

@@ -93,7 +93,8 @@ export async function openWorkflowHost(options: WorkflowHostOptions): Promise<Wo
     ...crash.around(
       {
         runAgent: withStubs(createStubRepo(db), options.runAgent),
-        submit: (workflowId: string, event: Json) => engine.submit(workflowId, event),
+        submit: (workflowId: string, ...events: readonly Json[]) =>
+          engine.submit(workflowId, ...events),
       },
       { runAgent: "agent.call", submit: "event.submit" },
     ),
@@ -158,7 +159,6 @@ export async function openWorkflowHost(options: WorkflowHostOptions): Promise<Wo
   const queue = crash.around(opened, { kind: null, add: "queue.add", close: null });
   const dispatcher = createDispatcher({
     queue,
-    turns: crash.around({ performed: turns.performed }, { performed: "outbox.delete" }),
     log,
     owned: () => engine.owned(),
     isInHand: runner.isInHand,
@@ -203,7 +203,7 @@ function openRepos(db: Database, crash: CrashSwitch) {
     }),
     attempts: crash.around(createAttemptRepo(db), {
       read: null,
-      claim: "attempt.claim",
+      take: "attempt.claim",
       definition: null,
       outputs: null,
       times: null,

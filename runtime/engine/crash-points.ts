@@ -36,7 +36,6 @@ const effects = [
   "node.register",
   "node.release",
   "node.renew",
-  "outbox.delete",
   "queue.add",
   "run.adopt",
   "run.claim",

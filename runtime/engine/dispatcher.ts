@@ -1,12 +1,10 @@
 /**
- * Performs dispatches: adds them to the queue, forgets them in the outbox, and adds again what the
- * queue seems to have lost.
+ * Performs dispatches: adds them to the queue, and adds again what the queue seems to have lost.
  *
  * @module
  */
 
 import type { Log } from "../../actors/ports.ts";
-import type { TurnRepo } from "../../db/turn-repo.ts";
 import { defaultPriority } from "../../machines/run/plan.ts";
 import type { JobQueue } from "../queue/job-queue.ts";
 import type { OwnedRun } from "./owned-run.ts";
@@ -24,7 +22,6 @@ const reconcileMs = 5_000;
 
 export interface DispatcherOptions {
   readonly queue: Pick<JobQueue, "add">;
-  readonly turns: Pick<TurnRepo, "performed">;
   readonly log: Log;
   readonly owned: () => ReadonlyMap<string, OwnedRun>;
   readonly isInHand: (workflowId: string, taskKey: string, attempt: number) => boolean;
@@ -36,7 +33,7 @@ export interface Dispatcher {
 }
 
 export function createDispatcher(options: DispatcherOptions): Dispatcher {
-  const { queue, turns, log } = options;
+  const { queue, log } = options;
   const waiting: Dispatch[] = [];
   let suspects = new Set<string>();
   let stopped = false;
@@ -63,8 +60,6 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       const batch = waiting.slice(0, batchSize);
       try {
         await queue.add(batch);
-        const ids = batch.flatMap(({ outboxId }) => (outboxId === null ? [] : [outboxId]));
-        if (ids.length > 0) await turns.performed(ids);
         waiting.splice(0, batch.length);
         pauseMs = 0;
       } catch (error) {
@@ -90,7 +85,6 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
         if (!suspects.has(id)) continue;
         const priority = run.plan.tasks.get(task.plan)?.priority ?? defaultPriority;
         again.push({
-          outboxId: null,
           workflowId: run.id,
           taskKey: key,
           attempt: task.attempt,

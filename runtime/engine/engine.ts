@@ -27,7 +27,7 @@ import { type Json, toErrorRecord } from "../../machines/error-code.ts";
 import type { TaskRef } from "../../machines/ready-tree.ts";
 import type { CommandAnswer } from "../../machines/run/command.ts";
 import type { TaskChange } from "../../machines/run/draft.ts";
-import type { JournalDraft, RunEffect } from "../../machines/run/state.ts";
+import type { JournalDraft } from "../../machines/run/state.ts";
 import type { Turn } from "../../machines/run/turn.ts";
 import { type AppliedMail, applyMail } from "./apply-mail.ts";
 import { actionsOf, isTerminal, type OwnedRun, reindex } from "./owned-run.ts";
@@ -96,21 +96,21 @@ export interface Engine {
   /** Tasks of this node's runs that hold a share of the pool. */
   holders(pool: string): readonly TaskRef[];
   /**
-   * Gives an owned run an event of this node without its mailbox. Resolves with true once the turn
-   * that took it is committed, with false when this node does not own the run.
-   * @throws {Error} When the outcome of the commit is unknown: post the event then.
+   * Gives an owned run events of this node without its mailbox. Resolves with true once the turn
+   * that took them is committed, with false when this node does not own the run.
+   * @throws {Error} When the outcome of the commit is unknown: post the events then.
    */
-  submit(workflowId: string, event: Json): Promise<boolean>;
+  submit(workflowId: string, ...events: readonly Json[]): Promise<boolean>;
   /** Resolves once a turn of this node has answered the command; never after `signal` aborts. */
   answered(workflowId: string, command: string, signal: AbortSignal): Promise<CommandAnswer>;
   /** Lets the turn that runs end, and takes no other. */
   stop(): Promise<void>;
 }
 
-/** An event of this node that waits for a turn, and who waits for its commit. */
+/** Events of this node that wait for a turn, and who waits for its commit. */
 interface Submitted {
   readonly workflowId: string;
-  readonly event: Json;
+  readonly events: readonly Json[];
   settle(taken: boolean): void;
   fail(error: unknown): void;
 }
@@ -136,6 +136,13 @@ export function createEngine(options: EngineOptions): Engine {
   let stopped = false;
   let turning: Promise<void> | undefined;
   let again = false;
+  /** The next turn reads the mailboxes and timers; one for events of this node alone need not. */
+  let lookDue = true;
+  /** Database clock against this process's, and its newest reading; epoch milliseconds. */
+  let clockOffsetMs = 0;
+  let newestMs = 0;
+  /** When a look found, or a turn set, the next due timer. */
+  let nextDueMs = Number.POSITIVE_INFINITY;
   let pauseMs = 0;
   /** Memory may differ from the database: all owned runs are read again before the next turn. */
   let stale = false;
@@ -180,6 +187,7 @@ export function createEngine(options: EngineOptions): Engine {
   async function failTurn(run: OwnedRun, error: unknown): Promise<void> {
     const count = (failures.get(run.id) ?? 0) + 1;
     failures.set(run.id, count);
+    lookDue = true;
     again = true;
     if (count < refusalLimit) return;
     failures.delete(run.id);
@@ -234,10 +242,31 @@ export function createEngine(options: EngineOptions): Engine {
     await parkRun(run, error, "its state cannot be stored");
   }
 
+  /** What waits in mailboxes and timers, when it is time to look. */
+  async function look(): Promise<readonly PendingEvent[]> {
+    if (!lookDue) return [];
+    lookDue = false;
+    const found = await turns.pending(incarnation, mailPerTurn);
+    clockOffsetMs = found.nowMs - performance.now();
+    nextDueMs = found.nextDueMs ?? Number.POSITIVE_INFINITY;
+    if (found.events.length >= mailPerTurn) {
+      lookDue = true;
+      again = true;
+    }
+    return found.events;
+  }
+
+  /** Time of the database, as of the last look; it never goes back. Whole milliseconds, as stored. */
+  function clockMs(): number {
+    newestMs = Math.max(newestMs, Math.floor(clockOffsetMs + performance.now()));
+    return newestMs;
+  }
+
   async function takeTurn(): Promise<void> {
-    const { nowMs, events: stored, nextDueMs } = await turns.pending(incarnation, mailPerTurn);
+    const stored = await look();
+    const nowMs = clockMs();
     inTurn = submitted.splice(0, mailPerTurn);
-    const events = [...stored, ...inTurn.map((one) => pendingOf(one, nowMs))];
+    const events = [...stored, ...inTurn.flatMap((one) => pendingOf(one, nowMs))];
     if (overdueDue) await ownership.loseOverdue(nowMs);
     overdueDue = false;
     const applying = await apply(events);
@@ -267,6 +296,7 @@ export function createEngine(options: EngineOptions): Engine {
       if (committed === undefined) {
         submitted.unshift(...inTurn);
         inTurn = [];
+        lookDue = true;
         again = true;
         return;
       }
@@ -278,13 +308,13 @@ export function createEngine(options: EngineOptions): Engine {
       for (const one of inTurn) one.settle(written.has(one.workflowId));
     }
     inTurn = [];
-    if (stored.length >= mailPerTurn || submitted.length > 0) again = true;
+    if (submitted.length > 0) again = true;
     const due = batch.flatMap(({ turn }) =>
       [...turn.timers().values()].flatMap((timer) => timer?.dueAtMs ?? []),
     );
-    const lookMs = await scheduler.queueUp(nowMs);
-    const nextMs = Math.min(nextDueMs ?? Number.POSITIVE_INFINITY, lookMs ?? Infinity, ...due);
-    armTimer(nextMs - nowMs);
+    nextDueMs = Math.min(nextDueMs, ...due);
+    const poolsMs = await scheduler.queueUp(nowMs);
+    armTimer(Math.min(nextDueMs, poolsMs ?? Number.POSITIVE_INFINITY) - nowMs);
   }
 
   /** After the commit: memory follows, then the effects that are not in the outbox. */
@@ -295,7 +325,9 @@ export function createEngine(options: EngineOptions): Engine {
       reindex(run, turn.changed().keys());
       for (const effect of turn.effects()) {
         if (effect.type === "abort") options.abort({ workflowId: run.id, ...effect });
-        if (isLocal(effect)) options.runLocal(run, effect.taskKey, effect.attempt);
+        if (effect.type !== "dispatch") continue;
+        if (effect.local === true) options.runLocal(run, effect.taskKey, effect.attempt);
+        else ownership.dispatch(run, effect.taskKey, effect.attempt);
       }
       options.onTurn(run, turn.changed(), turn.journal());
       if (isTerminal(run.state.status) && run.inFlight.size === 0) owned.delete(run.id);
@@ -318,12 +350,17 @@ export function createEngine(options: EngineOptions): Engine {
   }
 
   function wake(): void {
+    lookDue = true;
+    run();
+  }
+
+  function run(): void {
     if (stopped) return;
     again = true;
     turning ??= loop().finally(() => {
       turning = undefined;
       // A wake between the loop's last look and this line must not be lost.
-      if (again) wake();
+      if (again) run();
     });
   }
 
@@ -333,6 +370,7 @@ export function createEngine(options: EngineOptions): Engine {
       const watchdog = setTimeout(() => options.onFatal("stuck"), turnLimitMs);
       try {
         if (stale) {
+          lookDue = true;
           scheduler.clear();
           await ownership.reload();
         }
@@ -397,11 +435,11 @@ export function createEngine(options: EngineOptions): Engine {
     owned: () => owned,
     heldBy: scheduler.hold,
     holders: scheduler.holders,
-    submit: (workflowId, event) => {
+    submit: (workflowId, ...events) => {
       if (stopped || !owned.has(workflowId)) return Promise.resolve(false);
       return new Promise((settle, fail) => {
-        submitted.push({ workflowId, event, settle, fail });
-        wake();
+        submitted.push({ workflowId, events, settle, fail });
+        run();
       });
     },
     answered: (workflowId, command, signal) =>
@@ -425,14 +463,8 @@ export function createEngine(options: EngineOptions): Engine {
   };
 }
 
-function pendingOf({ workflowId, event }: Submitted, atMs: number): PendingEvent {
-  return { mailboxId: null, timerKey: null, workflowId, event, atMs };
-}
-
-type LocalDispatch = Extract<RunEffect, { readonly type: "dispatch" }>;
-
-function isLocal(effect: RunEffect): effect is LocalDispatch {
-  return effect.type === "dispatch" && effect.local === true;
+function pendingOf({ workflowId, events }: Submitted, atMs: number): PendingEvent[] {
+  return events.map((event) => ({ mailboxId: null, timerKey: null, workflowId, event, atMs }));
 }
 
 function toCommit({ run, turn, claims, answers }: TurnOfRun): CommittedRun {
@@ -441,10 +473,10 @@ function toCommit({ run, turn, claims, answers }: TurnOfRun): CommittedRun {
     epoch: run.epoch,
     journal: turn.journal(),
     timers: turn.timers(),
-    // What is lost with its node needs no row: an aborted attempt is lost too, a local one is found.
+    // An aborted attempt is lost with its node, and the state of a task says that it is dispatched.
     effects: turn
       .effects()
-      .filter((effect) => effect.type !== "abort" && !isLocal(effect)) as unknown as Json[],
+      .filter(({ type }) => type !== "abort" && type !== "dispatch") as unknown as Json[],
     tasks: [...turn.changed().values()],
     actions: actionsOf(run.plan),
     claims,

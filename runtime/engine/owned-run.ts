@@ -70,13 +70,20 @@ export function isTerminal(status: RunState["status"]): boolean {
   return status === "completed" || status === "failed" || status === "cancelled";
 }
 
+type Actions = ReadonlyMap<string, { readonly agent: string; readonly action: string }>;
+
+/** Of plans in memory; every turn of every run asks. */
+const actionsByPlan = new WeakMap<RunPlan, Actions>();
+
 /** Agent and action of each task that is an agent's. */
-export function actionsOf(
-  plan: RunPlan,
-): ReadonlyMap<string, { readonly agent: string; readonly action: string }> {
-  return new Map(
+export function actionsOf(plan: RunPlan): Actions {
+  const known = actionsByPlan.get(plan);
+  if (known !== undefined) return known;
+  const made = new Map(
     [...plan.tasks].flatMap(([key, { kind, agent, action }]) =>
       kind === "action" ? [[key, { agent, action }] as const] : [],
     ),
   );
+  actionsByPlan.set(plan, made);
+  return made;
 }

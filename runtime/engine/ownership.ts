@@ -24,9 +24,8 @@ const cachedPlans = 200;
 /** How long a runner may take to end an attempt that is out of time: its grace, and a busy machine. */
 const runnerGraceMs = 15_000;
 
-/** A committed dispatch of an attempt; `outboxId` is null when it is made again and no row waits for it. */
+/** A committed dispatch of an attempt. The task's state says that it is out: no row waits for it. */
 export interface Dispatch {
-  readonly outboxId: number | null;
   readonly workflowId: string;
   readonly taskKey: string;
   readonly attempt: number;
@@ -70,8 +69,10 @@ export interface Ownership {
    * new owner's mailbox, and the runner aborts those that the new owner has given up.
    */
   drop(id: string): void;
-  /** Hands committed effects on: attempts to the queue, the others to whoever performs them. */
-  send(outgoing: readonly Outgoing[], more?: readonly Dispatch[]): void;
+  /** Hands committed attempts to the queue. */
+  dispatch(run: OwnedRun, taskKey: string, attempt: number): void;
+  /** Hands what else was committed to whoever performs it. */
+  send(outgoing: readonly Outgoing[]): void;
 }
 
 export function createOwnership(options: OwnershipOptions): Ownership {
@@ -145,7 +146,9 @@ export function createOwnership(options: OwnershipOptions): Ownership {
     const left = (await turns.outgoing(incarnation)).filter(({ workflowId }) =>
       isTaken(workflowId),
     );
-    send(left, ids.flatMap(dispatchedOf));
+    send(left);
+    const dispatches = ids.flatMap(dispatchedOf);
+    if (dispatches.length > 0) options.dispatch(dispatches);
     for (const id of ids) restartLocal(id);
     // Those that have ended were taken for what they left behind.
     for (const id of ids) if (isOver(owned.get(id))) owned.delete(id);
@@ -169,9 +172,7 @@ export function createOwnership(options: OwnershipOptions): Ownership {
       if (run === undefined || task === undefined || !isOut || run.state.timers.has(`undo/${key}`))
         return [];
       const { attempt } = task;
-      return [
-        { outboxId: null, workflowId: id, taskKey: key, attempt, priority: priorityOf(run, key) },
-      ];
+      return [{ workflowId: id, taskKey: key, attempt, priority: priorityOf(run, key) }];
     });
   }
 
@@ -212,21 +213,10 @@ export function createOwnership(options: OwnershipOptions): Ownership {
     });
   }
 
-  function send(outgoing: readonly Outgoing[], more: readonly Dispatch[] = []): void {
-    const dispatches = [...more];
-    const errands: Errand[] = [];
-    for (const { outboxId, workflowId, effect: stored } of outgoing) {
-      const effect = stored as unknown as RunEffect;
-      if (effect.type === "dispatch") {
-        const { taskKey, attempt } = effect;
-        const run = owned.get(workflowId);
-        const priority = run === undefined ? defaultPriority : priorityOf(run, taskKey);
-        dispatches.push({ outboxId, workflowId, taskKey, attempt, priority });
-      } else if (effect.type !== "abort") {
-        errands.push({ outboxId, workflowId, effect });
-      }
-    }
-    if (dispatches.length > 0) options.dispatch(dispatches);
+  function send(outgoing: readonly Outgoing[]): void {
+    const errands = outgoing.map(({ outboxId, workflowId, effect }): Errand => {
+      return { outboxId, workflowId, effect: effect as unknown as Errand["effect"] };
+    });
     if (errands.length > 0) options.perform(errands);
   }
 
@@ -234,6 +224,10 @@ export function createOwnership(options: OwnershipOptions): Ownership {
     owned,
     load,
     send,
+    dispatch: (run, taskKey, attempt) => {
+      const priority = priorityOf(run, taskKey);
+      options.dispatch([{ workflowId: run.id, taskKey, attempt, priority }]);
+    },
     loseOverdue,
     claim: async () => {
       for (let isMore = true; isMore; ) {

@@ -28,6 +28,7 @@ import {
 import type { PlanTask, RunPlan, Timeouts } from "../../machines/run/plan.ts";
 import type { TaskState } from "../../machines/run/state.ts";
 import type { TaskJob } from "../queue/job-queue.ts";
+import { createBatches } from "./batches.ts";
 import { compileDefinition } from "./compile-definition.ts";
 import type { OwnedRun } from "./owned-run.ts";
 import { outputsInMemory, resolveInput, tasksRead } from "./task-input.ts";
@@ -38,6 +39,10 @@ const cachedDefinitions = 100;
 const staleCheckMs = 1_500;
 /** Newest attempts that this node began; each is begun once, also when its job comes again after its end. */
 const rememberedAttempts = 10_000;
+/** Attempts that are taken in one statement at most. */
+const takenAtOnce = 100;
+/** An attempt that ends sooner tells of its beginning and its end in one turn. */
+const startedAfterMs = 5;
 const firstPauseMs = 100;
 const longestPauseMs = 2_000;
 
@@ -48,10 +53,10 @@ export interface TaskRunnerOptions {
   readonly log: Log;
   runAgent(call: AgentCall, hooks: AgentCallHooks): Promise<AgentOutcome>;
   /**
-   * Gives the event to the run's owner if that is this node: true once it is committed.
+   * Gives the events to the run's owner if that is this node: true once they are committed.
    * @throws {Error} When that is unknown.
    */
-  submit(workflowId: string, event: Json): Promise<boolean>;
+  submit(workflowId: string, ...events: readonly Json[]): Promise<boolean>;
   /** The run's owner has mail. */
   posted(): void;
   onProgress(workflowId: string, taskKey: string, progress: Progress | undefined): void;
@@ -68,7 +73,11 @@ export interface TaskRunner {
   stop(): Promise<void>;
 }
 
-const inHandStatuses: ReadonlySet<string> = new Set(["dispatched", "running", "compensating"]);
+/** An event for a run; the same `dedupeKey` twice is one. */
+interface Entry {
+  readonly event: Json;
+  readonly dedupeKey: string;
+}
 
 type AbortReason = "timeout" | "shutdown";
 
@@ -88,6 +97,12 @@ export function createTaskRunner(options: TaskRunnerOptions): TaskRunner {
   >();
   let stopping = false;
   const staleCheck = setInterval(() => void abortStale(), staleCheckMs);
+
+  const take = createBatches(takenAtOnce, async (keys: readonly AttemptKey[]) => {
+    const rows = await attempts.take(keys, incarnation);
+    const byTask = new Map(rows.map((row) => [`${row.workflowId}/${row.taskKey}`, row]));
+    return keys.map(({ workflowId, taskKey }) => byTask.get(`${workflowId}/${taskKey}`));
+  });
 
   async function abortStale(): Promise<void> {
     if (inHand.size === 0) return;
@@ -118,16 +133,21 @@ export function createTaskRunner(options: TaskRunnerOptions): TaskRunner {
   }
 
   /**
-   * Makes the event durable: in the owner's next turn when that is this node, else in the mailbox.
-   * Keeps trying while the database is away: the work is done and must not be lost.
+   * Makes the events durable, in their order: in the owner's next turn when that is this node, else in
+   * the mailbox. Keeps trying while the database is away: the work is done and must not be lost.
    */
-  async function post(workflowId: string, event: Json, dedupeKey: string): Promise<void> {
+  async function post(workflowId: string, ...entries: readonly Entry[]): Promise<void> {
+    if (entries.length === 0) return;
     try {
-      if (await options.submit(workflowId, event)) return;
+      if (await options.submit(workflowId, ...entries.map(({ event }) => event))) return;
     } catch (error) {
       // It may have been committed; the second one is refused by its attempt then.
       log.debug("cannot know whether a task event was committed", { error: String(error) });
     }
+    for (const entry of entries) await mail(workflowId, entry);
+  }
+
+  async function mail(workflowId: string, { event, dedupeKey }: Entry): Promise<void> {
     for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
       try {
         await turns.post(workflowId, event, dedupeKey);
@@ -144,7 +164,7 @@ export function createTaskRunner(options: TaskRunnerOptions): TaskRunner {
   async function postLost(key: AttemptKey, reason: string, begun = true): Promise<void> {
     const { workflowId, taskKey, attempt } = key;
     const event = { type: "task.lost", taskKey, attempt, reason, begun, by: incarnation };
-    await post(workflowId, event, `${idOf(key)}/lost`);
+    await post(workflowId, { event, dedupeKey: `${idOf(key)}/lost` });
   }
 
   /** An attempt that was told to stop has: its slot is free, and what it did can be undone. */
@@ -158,7 +178,10 @@ export function createTaskRunner(options: TaskRunnerOptions): TaskRunner {
     const how = code === "AGENT_STOPPED" ? "its thread was ended" : "by itself";
     const used = spent === undefined ? {} : { spent };
     const event = { type: "task.stopped", taskKey, attempt, how, ...used, by: incarnation };
-    await post(workflowId, { ...event, afterMs: Math.round(afterMs) }, `${idOf(key)}/stopped`);
+    await post(workflowId, {
+      event: { ...event, afterMs: Math.round(afterMs) },
+      dedupeKey: `${idOf(key)}/stopped`,
+    });
   }
 
   async function execute(
@@ -260,19 +283,8 @@ export function createTaskRunner(options: TaskRunnerOptions): TaskRunner {
   ): Promise<void> {
     const { workflowId, taskKey, attempt } = key;
     const id = idOf(key);
-    const startedEvent = {
-      type: "task.started",
-      taskKey,
-      attempt,
-      node: incarnation,
-      by: incarnation,
-    };
-    const started =
-      row.status === "compensating" || run !== undefined
-        ? Promise.resolve()
-        : post(workflowId, startedEvent, `${id}/started`);
-    // Awaited below; a failure before that is no unhandled rejection.
-    started.catch(() => undefined);
+    const isBegun = row.status === "compensating" || run !== undefined;
+    const began = isBegun ? undefined : tellSoon(key);
     let told: number | undefined;
     signal.addEventListener("abort", () => {
       told = performance.now();
@@ -281,8 +293,9 @@ export function createTaskRunner(options: TaskRunnerOptions): TaskRunner {
       (error: unknown): AgentOutcome => ({ type: "failed", error: toErrorRecord(error) }),
     );
     progress.delete(`${workflowId}/${taskKey}`);
-    await started;
+    const first = (await began?.()) ?? [];
     if (outcome.type === "failed" && signal.aborted) {
+      await post(workflowId, ...first);
       if (signal.reason === "shutdown") return await postLost(key, "node stopped");
       return await postStopped(key, outcome, performance.now() - (told ?? 0));
     }
@@ -297,12 +310,31 @@ export function createTaskRunner(options: TaskRunnerOptions): TaskRunner {
       outcome,
       by: incarnation,
     } as unknown as Json;
-    await post(workflowId, event, `${id}/finished`);
+    await post(workflowId, ...first, { event, dedupeKey: `${id}/finished` });
   }
 
-  async function isAtMostOnce({ definitionHash, plan: key }: AttemptRow): Promise<boolean> {
-    const { plan } = await planOf(definitionHash);
-    return plan.tasks.get(key)?.atMostOnce ?? false;
+  /**
+   * Tells of an attempt's beginning in a few milliseconds. The function that it returns says at its end
+   * what is still to be told, and waits for what is being told.
+   */
+  function tellSoon(key: AttemptKey): () => Promise<readonly Entry[]> {
+    const { workflowId, taskKey, attempt } = key;
+    const entry = {
+      event: { type: "task.started", taskKey, attempt, node: incarnation, by: incarnation },
+      dedupeKey: `${idOf(key)}/started`,
+    };
+    let telling: Promise<void> | undefined;
+    const timer = setTimeout(() => {
+      telling = post(workflowId, entry);
+      // Awaited at the end; a failure before that is no unhandled rejection.
+      telling.catch(() => undefined);
+    }, startedAfterMs);
+    return async () => {
+      clearTimeout(timer);
+      if (telling === undefined) return [entry];
+      await telling;
+      return [];
+    };
   }
 
   function remember(id: string): void {
@@ -314,26 +346,17 @@ export function createTaskRunner(options: TaskRunnerOptions): TaskRunner {
   async function process(job: TaskJob): Promise<void> {
     const key = plainKey(job);
     const id = idOf(key);
-    const row = await attempts.read(job.workflowId, job.taskKey);
-    const isCurrent = row?.attempt === job.attempt && inHandStatuses.has(row.status);
-    // A second delivery of what is in hand, or of what was decided meanwhile, is dropped.
-    if (stopping || row === undefined || !isCurrent || begun.has(id)) return;
+    // A second delivery of what is in hand, or was, is dropped; so is one of what was decided meanwhile.
+    if (stopping || begun.has(id)) return;
+    const row = await take(key);
+    if (row?.attempt !== job.attempt || begun.has(id)) return;
     const diedWithIt = row.node !== null && row.node !== incarnation && !row.nodeAlive;
-    if (row.status === "running") {
-      // A queue that lost its lock says nothing: while its node lives, the attempt runs there.
-      if (diedWithIt) await postLost(key, `node ${row.node} died`);
-      return;
-    }
-    // Another node took it and died before it could say that it began: nobody knows whether it did.
-    if (diedWithIt && row.status === "dispatched" && (await isAtMostOnce(row))) {
-      return await postLost(key, `node ${row.node} died when it had taken the attempt`);
-    }
-    if (!(await attempts.claim(key, incarnation)) || begun.has(id)) return;
-    // Who had it died with it, and nobody knows how far it came: each attempt runs once at most.
-    if (row.node !== null && row.node !== incarnation) {
+    // A queue that lost its lock says nothing: while its node lives, the attempt runs there. Who had
+    // it may have died with it, and nobody knows how far it came: each attempt runs once at most.
+    if (diedWithIt && (row.taken || row.status === "running")) {
       return await postLost(key, `node ${row.node} died`);
     }
-    await hold(key, (signal) => runAttempt(key, row, signal));
+    if (row.taken) await hold(key, (signal) => runAttempt(key, row, signal));
   }
 
   /** A first attempt needs nothing from the database: its owner knows all of it. */

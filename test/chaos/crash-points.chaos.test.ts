@@ -43,7 +43,6 @@ const nths: Partial<Record<CrashPoint, number>> = {
   "job.process.after": 2,
   "mail.read.after": 5,
   "mail.read.before": 3,
-  "outbox.delete.before": 2,
   "queue.add.after": 2,
   "queue.add.before": 3,
   "turn.commit.after": 3,

@@ -158,11 +158,13 @@ describe("an attempt that was given up", () => {
     await createTurnRepo(opened.db).commit(heir, [{ ...turn, epoch: 2 }], []);
     const attempts = createAttemptRepo(opened.db);
     const key = { workflowId: id, taskKey: "a", attempt: 1 };
-    expect(await attempts.claim(key, heir)).toBe(true);
-    expect(await attempts.claim(key, zombie)).toBe(false);
+    expect(await attempts.take([key], heir)).toMatchObject([{ taken: true, node: null }]);
+    expect(await attempts.take([key], zombie)).toMatchObject([
+      { taken: false, node: heir, nodeAlive: true },
+    ]);
     await database.sql`update spectra.tasks set attempt = 2, node = null where workflow_id = ${id}`;
     const before = await stored(id);
-    expect(await attempts.claim(key, zombie)).toBe(false);
+    expect(await attempts.take([key], zombie)).toMatchObject([{ taken: false, attempt: 2 }]);
     expect(await attempts.checkpoint(key, { from: "a zombie" })).toBe(false);
     expect(await attempts.stale([key])).toEqual([key]);
     expect(await stored(id)).toEqual(before);

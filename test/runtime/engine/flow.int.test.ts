@@ -62,7 +62,8 @@ describe.concurrent("limits over all nodes", () => {
   ])("of %s are kept by two nodes together, and both get on", async (_, task, flow) => {
     await using database = await openFaultDatabase();
     const { seen, runAgent } = counted(async () => {
-      await database.sql`select pg_sleep(0.005)`;
+      // Longer than a dispatch takes: two that may overlap do.
+      await database.sql`select pg_sleep(0.1)`;
       return succeeded;
     });
     await using a = await node(database, "node-a", runAgent, flow);
