@@ -41,17 +41,13 @@ const effects = [
   "run.claim",
   "run.park",
   "schedule.fire",
-] as const;
-
-/** Effects of several statements: a crash between the last one and the commit leaves none of them. */
-const transactions = [
-  "child.insert",
-  "run.insert",
-  "run.promote",
   "timer.commit",
   "turn.commit",
   "undo.commit",
 ] as const;
+
+/** Effects of several statements: a crash between the last one and the commit leaves none of them. */
+const transactions = ["child.insert", "run.insert", "run.promote"] as const;
 
 export type Effect = (typeof effects)[number] | (typeof transactions)[number];
 export type CrashPoint =
@@ -159,8 +155,9 @@ export function turnEffect(
   runs: readonly CommittedRun[],
   consumed: readonly PendingEvent[],
 ): Effect {
-  const isUndo = (effect: Json): boolean => (effect as { readonly undo?: boolean }).undo === true;
-  if (runs.some(({ effects: list }) => list.some(isUndo))) return "undo.commit";
+  if (runs.some(({ tasks }) => tasks.some(({ state }) => state.status === "compensating"))) {
+    return "undo.commit";
+  }
   return consumed.some(({ timerKey }) => timerKey !== null) ? "timer.commit" : "turn.commit";
 }
 

@@ -47,7 +47,6 @@ const nths: Partial<Record<CrashPoint, number>> = {
   "queue.add.before": 3,
   "turn.commit.after": 3,
   "turn.commit.before": 4,
-  "turn.commit.uncommitted": 5,
 };
 
 /** What a node must do to come by a point. */

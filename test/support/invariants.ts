@@ -81,13 +81,13 @@ export async function attemptsHold({ arrivals, sql }: Evidence): Promise<void> {
       t.status in ('succeeded', 'compensated') and t.agent is not null
         and not (t.extras ? 'left') as done
     from spectra.tasks t join spectra.workflows w on w.id = t.workflow_id`;
-  const seen = new Map<string, number>();
-  for (const { key, attempt, kind } of arrivals) {
+  const seen = new Map<string, string[]>();
+  for (const { atMs, by, key, attempt, kind } of arrivals) {
     const id = `${key}/${attempt}/${kind}`;
-    seen.set(id, (seen.get(id) ?? 0) + 1);
+    seen.set(id, [...(seen.get(id) ?? []), `${by} at ${atMs}`]);
   }
-  const twice = [...seen].filter(([, count]) => count > 1);
-  expect(twice, "an attempt ran twice").toEqual([]);
+  const twice = [...seen].filter(([, times]) => times.length > 1);
+  expect(await withJournals(sql, twice), "an attempt ran twice").toEqual([]);
   const byTask = new Map<string, Arrival[]>();
   for (const one of arrivals) byTask.set(one.key, [...(byTask.get(one.key) ?? []), one]);
   const without = tasks.filter(({ done, run, key }) => done && !byTask.has(`${run}/${key}`));
@@ -100,6 +100,23 @@ export async function attemptsHold({ arrivals, sql }: Evidence): Promise<void> {
   const oneOnly = tasks.filter(({ workflow }) => workflow === "once");
   const repeated = oneOnly.filter(({ run, key }) => (byTask.get(`${run}/${key}`)?.length ?? 0) > 1);
   expect(repeated, "atMostOnce happened twice").toEqual([]);
+}
+
+/** What the journals say of those runs: a failure that comes once in a hundred kills must explain itself. */
+async function withJournals(
+  sql: Evidence["sql"],
+  found: readonly (readonly [string, readonly string[]])[],
+): Promise<string[]> {
+  const told: string[] = [];
+  for (const [id, times] of found) {
+    const [run = "", task = ""] = id.split("/");
+    const entries = await sql<{ line: string }[]>`
+      select concat_ws(' ', seq, (extract(epoch from at) * 1000)::bigint, type, actor, payload) as line
+      from spectra.journal where workflow_id = ${run}
+        and (payload->>'task' = ${task} or type like 'run.%') order by seq`;
+    told.push([id, ...times, ...entries.map(({ line }) => line)].join("\n"));
+  }
+  return told;
 }
 
 /** Each transaction of a task left its row once; those that were undone left none. */

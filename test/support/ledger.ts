@@ -15,6 +15,8 @@ export interface Arrival {
   readonly key: string;
   readonly attempt: number;
   readonly kind: "run" | "undo";
+  /** Incarnation of the node that had the attempt. */
+  readonly by: string;
   /** Epoch milliseconds of the ledger. */
   readonly atMs: number;
 }

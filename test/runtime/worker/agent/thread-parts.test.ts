@@ -21,6 +21,7 @@ test("limitsOf() takes what an agent declares before what it would get", () => {
     heapMb: 1_024,
     bufferMb: 1_024,
     unresponsiveMs: 30_000,
+    graceMs: 3_000,
   });
   expect(limitsOf({ resources: { cpu: 1, memoryMb: 64 } }, 2_000, 32_768)).toMatchObject({
     bufferMb: 512,
