@@ -37,8 +37,9 @@ const ends: Readonly<Record<string, readonly string[]>> = {
 
 /** I1. */
 export async function everyRunEnds({ acknowledged, sql }: Evidence): Promise<void> {
-  const runs = await sql<{ id: string; key: string | null; workflow: string; status: string }[]>`
-    select id, idempotency_key as key, workflow, status from spectra.workflows`;
+  const runs = await sql<
+    { id: string; key: string | null; workflow: string; status: string; error: unknown }[]
+  >`select id, idempotency_key as key, workflow, status, error from spectra.workflows`;
   const byKey = new Map(runs.map((run) => [run.key, run.id]));
   const lost = [...acknowledged].filter(([key, id]) => byKey.get(key) !== id);
   expect(lost, "acknowledged and not there").toEqual([]);

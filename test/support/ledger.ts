@@ -5,7 +5,12 @@
  * @module
  */
 
+import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
 import { bundle, type Child, startChild } from "./child.ts";
+
+/** How often a note is sent again. */
+const sendingLimit = 20;
 
 /** One arrival of an effect. */
 export interface Arrival {
@@ -40,8 +45,21 @@ export async function startLedger(): Promise<Ledger> {
   };
 }
 
-/** Notes an arrival; resolves when the ledger has it. */
+/**
+ * Notes an arrival once; resolves when the ledger has it. A connection that ends under a request says
+ * nothing about whether it arrived, so it is sent again under the same id.
+ */
 export async function note(url: string, arrival: Omit<Arrival, "atMs">): Promise<void> {
-  const response = await fetch(url, { method: "POST", body: JSON.stringify(arrival) });
-  if (!response.ok) throw new Error(`The ledger answered ${response.status}`);
+  const id = randomUUID();
+  const body = JSON.stringify(arrival);
+  for (let left = sendingLimit; ; left -= 1) {
+    try {
+      const response = await fetch(new URL(id, url), { method: "PUT", body });
+      if (!response.ok) throw new Error(`The ledger answered ${response.status}`);
+      return;
+    } catch (error) {
+      if (left === 0) throw error;
+      await sleep(100);
+    }
+  }
 }

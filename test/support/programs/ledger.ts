@@ -1,5 +1,6 @@
 /**
- * An append-only ledger behind HTTP: `POST` appends, `GET` returns all of it.
+ * An append-only ledger behind HTTP: `PUT /ID` appends once, however often it is sent; `GET` returns
+ * all of it.
  *
  * @module
  */
@@ -8,17 +9,19 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 
-const arrivals: object[] = [];
+const arrivals = new Map<string, object>();
 
 const server = createServer((request, response) => {
-  if (request.method === "GET") return void response.end(JSON.stringify(arrivals));
+  if (request.method === "GET") return void response.end(JSON.stringify([...arrivals.values()]));
   let body = "";
   request.setEncoding("utf8");
   request.on("data", (text: string) => {
     body += text;
   });
   request.on("end", () => {
-    arrivals.push({ ...(JSON.parse(body) as object), atMs: Date.now() });
+    const id = request.url ?? "";
+    const first = { ...(JSON.parse(body) as object), atMs: Date.now() };
+    arrivals.set(id, arrivals.get(id) ?? first);
     response.end();
   });
 });
