@@ -66,9 +66,10 @@ export interface TaskTimeRow {
 export interface AttemptRepo {
   read(workflowId: string, taskKey: string): Promise<AttemptRow | undefined>;
   /**
-   * Takes those of these attempts that are dispatched and in no living node's hands, and tells of each
-   * task how it stood before; one that is missing from the answer is unknown. One statement looks and
-   * decides, so that two deliveries of one job never run the same attempt twice.
+   * Takes those of these attempts that are dispatched and that no other node ever took, and tells of
+   * each task how it stood before; one that is missing from the answer is unknown. One statement looks
+   * and decides, so that two deliveries of one job never run the same attempt twice. What a dead node
+   * had taken stays in its name: that is how every later delivery knows that it may have run.
    */
   take(keys: readonly AttemptKey[], incarnation: string): Promise<readonly TakenRow[]>;
   definition(hash: string): Promise<Json | undefined>;
@@ -204,7 +205,7 @@ async function take(
       update spectra.tasks t set node = ${incarnation} from judged j
       where t.workflow_id = j.workflow_id and t.key = j.key and j.attempt = j.wanted
         and j.status in ('dispatched', 'compensating')
-        and (j.node is null or j.node = ${incarnation} or not j.node_alive)
+        and (j.node is null or j.node = ${incarnation})
       returning t.workflow_id, t.key)
     select j.workflow_id as "workflowId", j.key as "taskKey", k.key is not null as taken,
       j.status, j.attempt, j.node, j.node_alive as "nodeAlive", j.checkpoint, j.deaths,

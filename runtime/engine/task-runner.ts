@@ -73,6 +73,8 @@ export interface TaskRunner {
   stop(): Promise<void>;
 }
 
+const inHandStatuses: ReadonlySet<string> = new Set(["dispatched", "running", "compensating"]);
+
 /** An event for a run; the same `dedupeKey` twice is one. */
 interface Entry {
   readonly event: Json;
@@ -353,7 +355,7 @@ export function createTaskRunner(options: TaskRunnerOptions): TaskRunner {
     const diedWithIt = row.node !== null && row.node !== incarnation && !row.nodeAlive;
     // A queue that lost its lock says nothing: while its node lives, the attempt runs there. Who had
     // it may have died with it, and nobody knows how far it came: each attempt runs once at most.
-    if (diedWithIt && (row.taken || row.status === "running")) {
+    if (diedWithIt && inHandStatuses.has(row.status)) {
       return await postLost(key, `node ${row.node} died`);
     }
     if (row.taken) await hold(key, (signal) => runAttempt(key, row, signal));

@@ -162,6 +162,13 @@ describe("an attempt that was given up", () => {
     expect(await attempts.take([key], zombie)).toMatchObject([
       { taken: false, node: heir, nodeAlive: true },
     ]);
+    await database.sql`update spectra.tasks set node = 'node-x#1' where workflow_id = ${id}`;
+    // Whoever had it is dead: however often its job comes, nobody runs that attempt again.
+    for (const _ of [1, 2]) {
+      expect(await attempts.take([key], heir)).toMatchObject([
+        { taken: false, node: "node-x#1", nodeAlive: false },
+      ]);
+    }
     await database.sql`update spectra.tasks set attempt = 2, node = null where workflow_id = ${id}`;
     const before = await stored(id);
     expect(await attempts.take([key], zombie)).toMatchObject([{ taken: false, attempt: 2 }]);

@@ -20,7 +20,7 @@ export interface Arrival {
   readonly key: string;
   readonly attempt: number;
   readonly kind: "run" | "undo";
-  /** Incarnation of the node that had the attempt. */
+  /** Process that had the attempt: `node-a#4711`. */
   readonly by: string;
   /** Epoch milliseconds of the ledger. */
   readonly atMs: number;

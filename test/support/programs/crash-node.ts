@@ -49,7 +49,7 @@ const runAgent: RunAgent = async (call, hooks) => {
   const { workflowId, taskKey, attempt, action } = call;
   const kind = action === "undo" ? "undo" : "run";
   const key = `${workflowId}/${taskKey}`;
-  const by = node.host.incarnation;
+  const by = `${order.nodeId}#${process.pid}`;
   await note(order.ledger, { workflowId, task: taskKey, key, attempt, kind, by });
   // One row for each, and none when it is undone: what a transaction of the task is there for.
   const commit = (undo: boolean, work: (tx: TransactionSql) => Promise<unknown>) =>
