@@ -25,14 +25,20 @@ import type { StopNotice } from "../../db/wake-channel.ts";
 import type { Hold } from "../../machines/admission.ts";
 import { type Json, toErrorRecord } from "../../machines/error-code.ts";
 import type { TaskRef } from "../../machines/ready-tree.ts";
-import type { CommandAnswer } from "../../machines/run/command.ts";
 import type { TaskChange } from "../../machines/run/draft.ts";
 import type { JournalDraft } from "../../machines/run/state.ts";
 import type { Turn } from "../../machines/run/turn.ts";
+import { type Answers, createAnswers } from "./answers.ts";
 import { type AppliedMail, applyMail } from "./apply-mail.ts";
 import { actionsOf, isTerminal, type OwnedRun, reindex } from "./owned-run.ts";
 import { createOwnership, type Dispatch, type Errand } from "./ownership.ts";
-import { type Claims, createScheduler, type EngineLimits, noClaims } from "./scheduler.ts";
+import {
+  type Claims,
+  createScheduler,
+  DispatchFault,
+  type EngineLimits,
+  noClaims,
+} from "./scheduler.ts";
 
 /** Renew the lease, and look for mail that another node posted. A third of the lease. */
 const tickMs = Math.floor(nodeLeaseMs / 3);
@@ -101,8 +107,7 @@ export interface Engine {
    * @throws {Error} When the outcome of the commit is unknown: post the events then.
    */
   submit(workflowId: string, ...events: readonly Json[]): Promise<boolean>;
-  /** Resolves once a turn of this node has answered the command; never after `signal` aborts. */
-  answered(workflowId: string, command: string, signal: AbortSignal): Promise<CommandAnswer>;
+  readonly answered: Answers["answered"];
   /** Lets the turn that runs end, and takes no other. */
   stop(): Promise<void>;
 }
@@ -129,7 +134,7 @@ export function createEngine(options: EngineOptions): Engine {
   const ownership = createOwnership({ ...options, onLoaded: (run) => scheduler.follow(run) });
   const { owned } = ownership;
   const scheduler = createScheduler({ ...options, owned });
-  const waiters = new Map<string, Set<(answer: CommandAnswer) => void>>();
+  const answers = createAnswers();
   const submitted: Submitted[] = [];
   /** Those of the turn under way. */
   let inTurn: readonly Submitted[] = [];
@@ -156,8 +161,9 @@ export function createEngine(options: EngineOptions): Engine {
 
   /** How often in a row the server refused a run's own commit. */
   const refusals = new Map<string, number>();
-  /** How often in a row the rules threw for a run's mail. */
+  /** How often in a row the rules threw for a run's mail, and for a dispatch of its tasks. */
   const failures = new Map<string, number>();
+  const dispatchFaults = new Map<string, number>();
 
   /** Opens a turn for each run that has events; runs that are not in memory are loaded first. */
   async function apply(events: readonly PendingEvent[]): Promise<Map<string, AppliedMail>> {
@@ -174,7 +180,7 @@ export function createEngine(options: EngineOptions): Engine {
         open.set(id, applyMail(run, mail, options.random, log));
         failures.delete(id);
       } catch (error) {
-        await failTurn(run, error);
+        await failTurn(run, error, failures);
       }
     }
     return open;
@@ -184,13 +190,17 @@ export function createEngine(options: EngineOptions): Engine {
    * The rules threw: a mistake of ours. Its mail stays, so that nothing is lost; after the third time
    * in a row the run is parked, and the others go on.
    */
-  async function failTurn(run: OwnedRun, error: unknown): Promise<void> {
-    const count = (failures.get(run.id) ?? 0) + 1;
-    failures.set(run.id, count);
+  async function failTurn(
+    run: OwnedRun,
+    error: unknown,
+    faults: Map<string, number>,
+  ): Promise<void> {
+    const count = (faults.get(run.id) ?? 0) + 1;
+    faults.set(run.id, count);
     lookDue = true;
     again = true;
     if (count < refusalLimit) return;
-    failures.delete(run.id);
+    faults.delete(run.id);
     await parkRun(run, error, "its events cannot be applied");
   }
 
@@ -271,7 +281,8 @@ export function createEngine(options: EngineOptions): Engine {
     overdueDue = false;
     const applying = await apply(events);
     const open = new Map([...applying].map(([id, { turn }]) => [id, turn]));
-    const claims = await scheduler.dispatch(open, nowMs);
+    const claims = await dispatchReady(open, nowMs);
+    if (claims === undefined) return takeAgain();
     const batch = [...open].flatMap(([id, turn]): TurnOfRun[] => {
       const run = owned.get(id);
       return run === undefined
@@ -293,17 +304,11 @@ export function createEngine(options: EngineOptions): Engine {
         // Nothing was written: the turns are taken again, and leave those pools out.
         scheduler.giveUp(open, error.pools);
       });
-      if (committed === undefined) {
-        submitted.unshift(...inTurn);
-        inTurn = [];
-        lookDue = true;
-        again = true;
-        return;
-      }
+      if (committed === undefined) return takeAgain();
       const { done, outgoing } = committed;
       perform(done);
       ownership.send(outgoing);
-      settle(done);
+      for (const { run, answers: given } of done) answers.settle(run.id, given);
       const written = new Set(done.map(({ run }) => run.id));
       for (const one of inTurn) one.settle(written.has(one.workflowId));
     }
@@ -317,10 +322,32 @@ export function createEngine(options: EngineOptions): Engine {
     armTimer(Math.min(nextDueMs, poolsMs ?? Number.POSITIVE_INFINITY) - nowMs);
   }
 
+  /** Undefined when the rules threw for one run: the others' turns are taken again without what it did. */
+  async function dispatchReady(open: Map<string, Turn>, nowMs: number) {
+    try {
+      return await scheduler.dispatch(open, nowMs);
+    } catch (error) {
+      if (!(error instanceof DispatchFault)) throw error;
+      const run = owned.get(error.workflowId);
+      if (run !== undefined) await failTurn(run, error.cause, dispatchFaults);
+      stale = true;
+      return undefined;
+    }
+  }
+
+  /** Nothing was written: what this turn took from memory waits for the next one. */
+  function takeAgain(): void {
+    submitted.unshift(...inTurn);
+    inTurn = [];
+    lookDue = true;
+    again = true;
+  }
+
   /** After the commit: memory follows, then the effects that are not in the outbox. */
   function perform(batch: readonly TurnOfRun[]): void {
     for (const { run, turn } of batch) {
       refusals.delete(run.id);
+      dispatchFaults.delete(run.id);
       turn.advance(run.state);
       reindex(run, turn.changed().keys());
       for (const effect of turn.effects()) {
@@ -331,15 +358,6 @@ export function createEngine(options: EngineOptions): Engine {
       }
       options.onTurn(run, turn.changed(), turn.journal());
       if (isTerminal(run.state.status) && run.inFlight.size === 0) owned.delete(run.id);
-    }
-  }
-
-  /** Tells who waits for a command what its turn answered. */
-  function settle(batch: readonly TurnOfRun[]): void {
-    for (const { run, answers } of batch) {
-      for (const [key, answer] of answers) {
-        for (const answered of waiters.get(`${run.id}/${key}`) ?? []) answered(answer);
-      }
     }
   }
 
@@ -442,17 +460,7 @@ export function createEngine(options: EngineOptions): Engine {
         run();
       });
     },
-    answered: (workflowId, command, signal) =>
-      new Promise((resolve) => {
-        const id = `${workflowId}/${command}`;
-        const all = waiters.get(id) ?? new Set();
-        waiters.set(id, all.add(resolve));
-        const leave = (): void => {
-          all.delete(resolve);
-          if (all.size === 0) waiters.delete(id);
-        };
-        signal.addEventListener("abort", leave, { once: true });
-      }),
+    answered: answers.answered,
     stop: async () => {
       stopped = true;
       clearTimeout(tick);

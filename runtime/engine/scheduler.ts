@@ -35,6 +35,17 @@ export interface SchedulerOptions {
   readonly random: () => number;
 }
 
+/** The rules threw for a task that was to be dispatched: a mistake of ours, and this run's alone. */
+export class DispatchFault extends Error {
+  override readonly name = "DispatchFault";
+  readonly workflowId: string;
+
+  constructor(workflowId: string, cause: unknown) {
+    super(`Cannot dispatch a task of run ${workflowId}: the rules threw`, { cause });
+    this.workflowId = workflowId;
+  }
+}
+
 /** What a run's turn takes of the pools of all nodes. */
 export interface Claims {
   readonly slots: readonly SlotClaim[];
@@ -48,7 +59,10 @@ export interface Scheduler {
   follow(run: OwnedRun): void;
   forget(workflowId: string): void;
   clear(): void;
-  /** Applies a dispatch event for each task that fits, opening turns where there is none yet: `open` grows. */
+  /**
+   * Applies a dispatch event for each task that fits, opening turns where there is none yet: `open` grows.
+   * @throws {DispatchFault} Then the turns are worth nothing, and the books are to be cleared.
+   */
   dispatch(open: Map<string, Turn>, nowMs: number): Promise<ReadonlyMap<string, Claims>>;
   /** Leaves tickets in pools that other nodes fill; after the commit. Returns when to look again, if at all. */
   queueUp(nowMs: number): Promise<number | undefined>;
@@ -142,6 +156,14 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     return await slots.view(incarnation, pools, rates);
   }
 
+  function dispatchTask(turn: Turn, { workflowId, taskKey }: TaskRef, atMs: number): void {
+    try {
+      turn.apply({ type: "task.dispatch", taskKey, node: incarnation, by: "scheduler", atMs });
+    } catch (error) {
+      throw new DispatchFault(workflowId, error);
+    }
+  }
+
   function claimsOf(admitted: readonly Candidate[], open: ReadonlyMap<string, Turn>) {
     const claims = new Map<string, { slots: SlotClaim[]; rates: RateClaim[] }>();
     for (const { workflowId, taskKey, agentDemands, demands, urgent } of admitted) {
@@ -179,13 +201,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
         if (run === undefined) continue;
         const turn = open.get(workflowId) ?? beginTurn(run.state, run.plan, options.random);
         open.set(workflowId, turn);
-        turn.apply({
-          type: "task.dispatch",
-          taskKey,
-          node: incarnation,
-          by: "scheduler",
-          atMs: nowMs,
-        });
+        dispatchTask(turn, { workflowId, taskKey }, nowMs);
         // What the run itself does not let go (its budget is spent) is not in flight after all.
         const task = turn.task(taskKey);
         if (task !== undefined && task.status !== "dispatched") track(run, turn.run(), task);

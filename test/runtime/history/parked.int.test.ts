@@ -61,3 +61,27 @@ test("a run that cannot be restored is parked with its reason, and holds up no o
   expect(await auditRuns(db)).toEqual([]);
   await close();
 }, 120_000);
+
+test("a run whose dispatch throws is parked with its reason, and holds up no other", async () => {
+  const { db, close } = openDatabase({ type: "url", url: database.url });
+  const limited = { ...waits, id: "limited", budget: { tasks: { hard: 10 } } };
+  const options = { url: database.url, workflows: [waits, limited], runAgent: featureAgent };
+  let [bad, good] = ["", ""];
+  {
+    await using node = await openTestHost(options);
+    bad = (await node.workflows.start({ workflow: "limited" }, by)).id;
+    good = (await node.workflows.start({ workflow: "waits" }, by)).id;
+    await node.until(bad, "running");
+    await node.until(good, "running");
+  }
+  // What no code of ours writes: the budget cannot be read when its task is to begin.
+  await db.execute(sql`update spectra.workflows
+    set extras = jsonb_set(extras, '{spent}', 'null') where id = ${bad}`);
+  await using node = await openTestHost({ ...options, nodeId: "node-c" });
+  for (const id of [bad, good]) {
+    await post(node, id, { type: "run.signal", name: "go", payload: null });
+  }
+  expect((await node.until(bad, "parked")).error?.message).toContain("null");
+  await node.until(good, "completed");
+  await close();
+}, 120_000);
