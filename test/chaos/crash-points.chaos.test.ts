@@ -240,12 +240,7 @@ async function crashEverywhere(redis: string | null): Promise<Crashed> {
 
 type Backend = "PostgreSQL" | "Redis";
 
-/**
- * Redis only on request (`SPECTRA_CRASH_REDIS=1`): in its last run attempts ran twice there, for a
- * reason that is not found yet (`docs/guarantees.md` says so).
- */
-const backends: readonly Backend[] =
-  process.env["SPECTRA_CRASH_REDIS"] === "1" ? ["PostgreSQL", "Redis"] : ["PostgreSQL"];
+const backends = ["PostgreSQL", "Redis"] as const satisfies readonly Backend[];
 const crashed = new Map<Backend, Crashed>();
 
 beforeAll(async () => {

@@ -296,6 +296,8 @@ for (const kind of ["uws", "node"] as const) {
       await host.close();
       await expect(closed).resolves.toBe(1001);
       await expect(text).resolves.toBe("data: last\n\n");
+      // The client may hear of it first.
+      await until(() => seen.length === 2);
       expect(seen).toEqual(["open ", "close"]);
       await expect(fetch(host.url)).rejects.toThrow();
       await start({ port: host.port });
