@@ -38,7 +38,20 @@ export interface RunSelection {
   readonly status?: readonly string[];
   readonly workflow?: string;
   readonly tenant?: string;
+  /** Has a task of this agent. */
+  readonly agent?: string;
+  /** Error code of the run, or of one of its tasks. */
+  readonly code?: string;
+  /** Created at or after, and before; epoch milliseconds. */
+  readonly sinceMs?: number;
+  readonly untilMs?: number;
   readonly attributes?: Readonly<Record<string, Json>>;
+}
+
+export interface MatchedRun {
+  readonly id: string;
+  readonly workflow: string;
+  readonly status: string;
 }
 
 export interface BulkProgress {
@@ -69,6 +82,8 @@ export interface CommandRepo {
     readonly incarnation: string;
     readonly limit: number;
   }): Promise<void>;
+  /** Runs of a selection, oldest first. @throws {TooManyRunsError} When more than `limit` match. */
+  matching(selection: RunSelection, limit: number): Promise<readonly MatchedRun[]>;
   /** @param shown Refusals that are listed at most. */
   bulk(id: string, shown: number): Promise<BulkProgress | undefined>;
   /** One statement reads all of it: it is the state at `seq`. */
@@ -154,6 +169,13 @@ export function createCommandRepo(db: Database): CommandRepo {
         await tx.update(bulkCommands).set({ matched: rows.length }).where(eq(bulkCommands.id, id));
         await tx.execute(sql`select ${notifyMail("*")}`);
       });
+    },
+    matching: async (selection, limit) => {
+      const rows = await db.execute<MatchedRun & Record<string, unknown>>(sql`
+        select w.id, w.workflow, w.status from spectra.workflows w where ${matching(selection)}
+        order by w.created_at, w.id limit ${limit + 1}`);
+      if (rows.length > limit) throw new TooManyRunsError(limit);
+      return rows;
     },
     bulk: async (id, shown) => {
       const [row] = await db.select().from(bulkCommands).where(eq(bulkCommands.id, id));
@@ -262,12 +284,23 @@ async function post(db: Database, command: NewCommand): Promise<Posted> {
   };
 }
 
-function matching({ attributes, ids, status, tenant, workflow }: RunSelection) {
+function matching(selection: RunSelection) {
+  const { agent, attributes, code, ids, sinceMs, status, tenant, untilMs, workflow } = selection;
+  const at = (ms: number) => sql`to_timestamp(${ms}::float8 / 1000)`;
   const all = [sql`true`];
   if (ids !== undefined) all.push(sql`w.id in (${listed(ids)})`);
   if (status !== undefined) all.push(sql`w.status in (${listed(status)})`);
   if (workflow !== undefined) all.push(sql`w.workflow = ${workflow}`);
   if (tenant !== undefined) all.push(sql`w.tenant = ${tenant}`);
+  if (agent !== undefined)
+    all.push(sql`w.definition_hash = any(array(
+      select hash from spectra.definitions where agents @> array[${agent}::text]))`);
+  if (code !== undefined)
+    all.push(sql`w.id = any(array(
+      select r.id from spectra.workflows r where r.error->>'code' = ${code}
+      union select t.workflow_id from spectra.tasks t where t.error->>'code' = ${code}))`);
+  if (sinceMs !== undefined) all.push(sql`w.created_at >= ${at(sinceMs)}`);
+  if (untilMs !== undefined) all.push(sql`w.created_at < ${at(untilMs)}`);
   if (attributes !== undefined) all.push(sql`w.attributes @> ${toJsonb(attributes)}::jsonb`);
   return sql.join(all, sql` and `);
 }

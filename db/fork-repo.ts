@@ -8,13 +8,12 @@ import { sql } from "drizzle-orm";
 import type { Json } from "../machines/error-code.ts";
 import type { RunFields } from "../machines/run/state.ts";
 import type { Database } from "./database.ts";
+import { type StoredDefinition, storeDefinition } from "./run-repo.ts";
 import { workflows } from "./schema/workflows.ts";
 import { type CommittedRun, createTurnRepo } from "./turn-repo.ts";
 
-export interface NewFork {
-  readonly workflow: string;
+export interface NewFork extends StoredDefinition {
   readonly title: string;
-  readonly definitionHash: string;
   readonly input: Json;
   readonly attributes: Readonly<Record<string, Json>>;
   readonly tenant: string;
@@ -44,6 +43,8 @@ export function createForkRepo(db: Database): ForkRepo {
     insert: (fork) =>
       db.transaction(async (tx) => {
         const { run } = fork.committed;
+        // No run may have used the latest definition yet.
+        await storeDefinition(tx, fork);
         await tx.insert(workflows).values(rowOf(fork, run));
         await createTurnRepo(tx as unknown as Database).commit(founder, [fork.committed], []);
         await tx.execute(sql`

@@ -15,6 +15,7 @@ import type { Route } from "./route.ts";
 import { actorRoutes } from "./routes/actors.ts";
 import { agentRoutes } from "./routes/agents.ts";
 import { isApprovalPath, mountApprovalPage } from "./routes/approval-page.ts";
+import { bulkRoutes } from "./routes/bulk.ts";
 import { mountDashboard } from "./routes/dashboard.ts";
 import { eventRoutes } from "./routes/events.ts";
 import { healthRoutes } from "./routes/health.ts";
@@ -46,6 +47,7 @@ export function apiRoutes(system: System, live: LiveClients): readonly Route[] {
     ...actorRoutes(system),
     ...workflowRoutes(system),
     ...workflowControlRoutes(system),
+    ...bulkRoutes(system),
     ...planRoutes(system),
     ...historyRoutes(system),
     ...scheduleRoutes(system),

@@ -95,7 +95,7 @@ export function defineRoute<
     handle: async (context) =>
       options.handle({
         context,
-        param: (name) => context.req.param(name) ?? "",
+        param: (name) => storable(context.req.param(name) ?? ""),
         query: query === undefined ? undefined : validate(query, context.req.query(), "query"),
         body:
           body === undefined
@@ -103,6 +103,13 @@ export function defineRoute<
             : validate(body, await readJson(context, bodyRequired), "body"),
       } as Input),
   };
+}
+
+/** PostgreSQL holds no U+0000 in texts: nothing has such a name. @throws {ProblemError} `NOT_FOUND`. */
+function storable(parameter: string): string {
+  if (!parameter.includes("\u0000")) return parameter;
+  const shown = JSON.stringify(parameter.slice(0, 100));
+  throw new ProblemError("NOT_FOUND", `Cannot find ${shown}: no id or name holds U+0000`);
 }
 
 /** An answer of one media type, the usual case. */

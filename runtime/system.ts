@@ -37,12 +37,15 @@ export type {
 export type {
   ApprovalDetails,
   ApprovalView,
+  BulkFilter,
+  BulkPreview,
   BulkView,
   CommandedRun,
   ControlPort,
   Operator,
   Order,
   RunStateView,
+  UpdateView,
 } from "./system/control.ts";
 export type {
   AuditFinding,

@@ -15,6 +15,7 @@ import { approvalKey } from "./approval-details.ts";
 import type { Engine } from "./engine/engine.ts";
 import { createRunStates } from "./run-states.ts";
 import type {
+  BulkPreview,
   BulkView,
   CommandedRun,
   ControlPort,
@@ -32,6 +33,7 @@ const longestPollMs = 100;
 const bulkLimit = 10_000;
 const bulkWaitMs = 5_000;
 const shownRefusals = 100;
+const shownMatches = 100;
 
 export interface WorkflowControlOptions {
   readonly incarnation: string;
@@ -48,7 +50,7 @@ export function createWorkflowControl(options: WorkflowControlOptions): ControlP
 
   async function required(id: string): Promise<WorkflowView> {
     const view = await options.get(id);
-    if (view === undefined) throw new RequestError("NOT_FOUND", `Cannot find workflow run "${id}"`);
+    if (view === undefined) throw unknownRun(id);
     return view;
   }
 
@@ -64,7 +66,7 @@ export function createWorkflowControl(options: WorkflowControlOptions): ControlP
     try {
       const posted = await commands.post({ workflowId, key, request, event, incarnation });
       if (posted.type === "no-run") {
-        throw new RequestError("NOT_FOUND", `Cannot find workflow run "${workflowId}"`);
+        throw unknownRun(workflowId);
       }
       if (posted.type === "known") {
         if (posted.request !== request) throw usedKey();
@@ -198,13 +200,16 @@ export function createWorkflowControl(options: WorkflowControlOptions): ControlP
           limit: bulkLimit,
         });
       } catch (error) {
-        if (!(error instanceof TooManyRunsError)) throw error;
-        throw new RequestError("INVALID", error.message, [
-          { pointer: "/filter", detail: `may match ${bulkLimit} runs at most` },
-        ]);
+        throw tooMany(error);
       }
       engine.wake();
       return await bulkEnded(id, request);
+    },
+    bulkPreview: async (filter) => {
+      const found = await commands.matching(filter, bulkLimit).catch((error: unknown) => {
+        throw tooMany(error);
+      });
+      return previewOf(found as BulkPreview["runs"]);
     },
     bulkState: async (id) => {
       const progress = await commands.bulk(id, shownRefusals);
@@ -226,9 +231,28 @@ export function createWorkflowControl(options: WorkflowControlOptions): ControlP
   }
 }
 
+function unknownRun(id: string): RequestError {
+  const message = `Cannot find workflow run "${id}": GET /api/v1/workflows lists all`;
+  return new RequestError("NOT_FOUND", message);
+}
+
 /** Why a run in the archive takes no command, and what to do. */
 function archivedMessage(id: string, at: string): string {
   return `Cannot command workflow run "${id}": it was archived at ${at}; a fork goes on from any entry of its journal`;
+}
+
+/** What a caller is told when a filter matches more than may be commanded at once. */
+function tooMany(error: unknown): unknown {
+  if (!(error instanceof TooManyRunsError)) return error;
+  return new RequestError("INVALID", error.message, [
+    { pointer: "/filter", detail: `may match ${bulkLimit} runs at most` },
+  ]);
+}
+
+function previewOf(runs: BulkPreview["runs"]): BulkPreview {
+  const statuses: Partial<Record<WorkflowView["status"], number>> = {};
+  for (const { status } of runs) statuses[status] = (statuses[status] ?? 0) + 1;
+  return { dryRun: true, matched: runs.length, statuses, runs: runs.slice(0, shownMatches) };
 }
 
 function bulkView(progress: Omit<BulkView, "pending">): BulkView {

@@ -213,6 +213,7 @@ function openRepos(db: Database, crash: CrashSwitch) {
     commands: crash.around(createCommandRepo(breakable), {
       post: "mail.command",
       postBulk: "mail.command",
+      matching: null,
       unpark: "run.adopt",
       answer: null,
       bulk: null,

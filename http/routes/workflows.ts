@@ -4,11 +4,10 @@
  * @module
  */
 
-import type { Context } from "hono";
 import { z } from "zod";
 import type { Json } from "../../machines/error-code.ts";
 import { RequestError, type RunQuery, type System } from "../../runtime/system.ts";
-import { ProblemError } from "../problem.ts";
+import { idempotencyKeyOf } from "../operator.ts";
 import { API_ACTOR, answers, defineRoute, type Route } from "../route.ts";
 import {
   journalEntry,
@@ -115,16 +114,6 @@ function unknownWorkflow(id: string): RequestError {
     "NOT_FOUND",
     `Cannot find workflow "${id}": GET /api/v1/workflows lists all`,
   );
-}
-
-/** @throws {ProblemError} `INVALID` for a key that is empty, too long or not printable ASCII. */
-function idempotencyKeyOf(context: Context): string | undefined {
-  const key = context.req.header("idempotency-key");
-  if (key === undefined || /^[\x21-\x7e]{1,255}$/.test(key)) return key;
-  const detail = "Must be 1 to 255 printable ASCII characters without spaces";
-  throw new ProblemError("INVALID", "Cannot accept the header Idempotency-Key", {
-    fields: [{ pointer: "/idempotency-key", detail, in: "header" }],
-  });
 }
 
 export function workflowRoutes(system: System): readonly Route[] {

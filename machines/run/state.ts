@@ -194,7 +194,13 @@ export type RunEvent = Common &
     | ({ readonly type: "run.retry"; readonly taskKey: string | null } & Reason)
     | ({ readonly type: "run.priority"; readonly priority: number } & Reason)
     | ({ readonly type: "run.budget"; readonly limits: Readonly<Record<string, number>> } & Reason)
-    | { readonly type: "run.signal"; readonly name: string; readonly payload: Json }
+    | {
+        readonly type: "run.signal";
+        readonly name: string;
+        readonly payload: Json;
+        /** Of an operator who gave one. */
+        readonly reason?: string | null;
+      }
     | ({ readonly type: "task.skip" } & OfTask & Reason)
     | ({ readonly type: "task.run-now" } & OfTask & Reason)
     | ({ readonly type: "task.priority"; readonly priority: number } & OfTask & Reason)

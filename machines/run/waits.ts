@@ -105,12 +105,16 @@ function takeSignal(draft: Draft, key: string, event: RunEvent): void {
 
 /** Keeps the signal and gives it to whoever waits for it: the chart first, then the oldest task. */
 export function signalled(draft: Draft, event: EventOf<"run.signal">): void {
-  const { name, payload, atMs } = event;
+  const { name, payload, reason = null, atMs } = event;
   if (draft.run().signals.length >= pendingSignalLimit) {
     return draft.record(event, "signal.refused", { name, reason: "too many signals wait" });
   }
   draft.set({ signals: [...draft.run().signals, { name, payload, atMs }] });
-  draft.record(event, "signal.received", { name, payload });
+  draft.record(event, "signal.received", {
+    name,
+    payload,
+    ...(reason === null ? {} : { reason }),
+  });
   deliverSignals(draft, event);
   for (const key of draft.waiting(`signal/${name}`)) return takeSignal(draft, key, event);
 }

@@ -6,7 +6,7 @@
 
 import type { Command } from "commander";
 import type { Json } from "../../machines/error-code.ts";
-import type { BulkView, CommandedRun, RunStateView } from "../system.ts";
+import type { BulkPreview, BulkView, CommandedRun, RunStateView, UpdateView } from "../system.ts";
 import type { ApiClient } from "./api-client.ts";
 import { jsonObject, wholeNumber } from "./option-values.ts";
 import type { VerbTools } from "./schedule-commands.ts";
@@ -20,6 +20,9 @@ interface ControlFlags {
   readonly output?: Body;
   readonly reject?: true;
   readonly filter?: Body;
+  readonly priority?: number;
+  readonly signal?: Body;
+  readonly dryRun?: true;
 }
 
 export function addSteeringVerbs<Flags>(program: Command, tools: VerbTools<Flags>): void {
@@ -31,14 +34,17 @@ export function addSteeringVerbs<Flags>(program: Command, tools: VerbTools<Flags
   const send = (flags: All, path: string, body: Body) =>
     tools.act(flags, (api, out) => command(api, path, { ...body, ...reasonOf(flags) }, out));
 
-  tools
-    .verb(program, "signal <run> <name>", "send a signal to a run")
+  verb("signal <run> <name>", "send a signal to a run")
     .argument("[payload]", "what it carries, a JSON object", jsonObject)
     .action((id: string, name: string, payload: Body[string] | undefined, flags: All) =>
-      tools.act(flags, (api, out) =>
-        command(api, `${run(id)}/signals`, { name, payload: payload ?? null }, out),
-      ),
+      send(flags, `${run(id)}/signals`, { name, payload: payload ?? null }),
     );
+  verb("update <run> <name>", "send a signal and tell what came of it; exit code 1 when refused")
+    .argument("[payload]", "what it carries, a JSON object", jsonObject)
+    .action((id: string, name: string, payload: Body[string] | undefined, flags: All) => {
+      const body = { name, payload: payload ?? null, ...reasonOf(flags) };
+      return tools.act(flags, (api, out) => update(api, `${run(id)}/updates`, body, out));
+    });
   verb("approve <token>", "decide an approval")
     .option("--reject", "say no")
     .option("--payload <json>", "what the task's output holds, a JSON object", jsonObject)
@@ -62,23 +68,33 @@ export function addSteeringVerbs<Flags>(program: Command, tools: VerbTools<Flags
         ...(flags.output === undefined ? {} : { output: flags.output }),
       }),
     );
-  verb("priority <run> <priority> [task]", "set the priority of a run or task, 1 to 5").action(
-    (id: string, text: string, key: string | undefined, flags: All) =>
-      send(flags, `${key === undefined ? run(id) : task(id, key)}/priority`, {
-        priority: wholeNumber(text),
-      }),
-  );
-  verb("budget <run> <limits>", "raise hard limits: '{\"tasks\": 500}'").action(
-    (id: string, limits: string, flags: All) =>
-      send(flags, `${run(id)}/budget`, { limits: jsonObject(limits) }),
-  );
-  verb("bulk <operation>", "pause, resume, cancel or retry all runs that a filter matches")
-    .requiredOption("--filter <json>", '\'{"workflow": "x", "status": ["running"]}\'', jsonObject)
-    .action((operation: string, flags: All) =>
-      tools.act(flags, (api, out) =>
-        bulk(api, { operation, filter: flags.filter ?? {}, ...reasonOf(flags) }, out),
-      ),
+  verb("priority <run>", "set the priority of a run or task, 1 to 5")
+    .argument("<priority>", "1 (background) to 5 (critical)", wholeNumber)
+    .argument("[task]", "only of this task")
+    .action((id: string, priority: number, key: string | undefined, flags: All) =>
+      send(flags, `${key === undefined ? run(id) : task(id, key)}/priority`, { priority }),
     );
+  verb("budget <run>", "raise hard limits")
+    .argument("<limits>", "'{\"tasks\": 500}'", jsonObject)
+    .action((id: string, limits: Body, flags: All) => send(flags, `${run(id)}/budget`, { limits }));
+  verb("bulk <operation>", "pause, resume, cancel, retry, priority or signal on all that match")
+    .requiredOption("--filter <json>", '\'{"workflow": "x", "status": ["running"]}\'', jsonObject)
+    .option("--priority <number>", "for priority: 1 to 5", wholeNumber)
+    .option("--signal <json>", 'for signal: \'{"name": "go", "payload": 1}\'', jsonObject)
+    .option("--dry-run", "only tell which runs match")
+    .action((operation: string, flags: All) => {
+      const { filter = {}, priority, signal } = flags;
+      const body = {
+        operation,
+        filter,
+        ...(priority === undefined ? {} : { priority }),
+        ...(signal === undefined ? {} : { signal }),
+        ...reasonOf(flags),
+      };
+      return tools.act(flags, (api, out) =>
+        flags.dryRun === true ? preview(api, body, out) : bulk(api, body, out),
+      );
+    });
   tools
     .verb(program, "state <run>", "show what a run waits for")
     .action((id: string, flags: All) =>
@@ -94,6 +110,24 @@ async function command(api: ApiClient, path: string, body: Body, out: VerbOutput
   const run = await api.post<CommandedRun>(path, body);
   out.json(run);
   out.line(`${run.id} is ${run.status}, journal entry ${run.command.entry?.seq ?? "none"}`);
+  return 0;
+}
+
+async function update(api: ApiClient, path: string, body: Body, out: VerbOutput): Promise<number> {
+  const view = await api.post<UpdateView>(path, body);
+  out.json(view);
+  const { answer, entry, workflowId } = view;
+  const taken = `taken as journal entry ${entry?.seq ?? "none"}, the run is ${answer.status}`;
+  out.line(`${workflowId}: ${answer.refusal?.message ?? taken}`);
+  return answer.taken ? 0 : 1;
+}
+
+async function preview(api: ApiClient, body: Body, out: VerbOutput): Promise<number> {
+  const view = await api.post<BulkPreview>("/workflows/bulk", { ...body, dryRun: true });
+  out.json(view);
+  const counts = Object.entries(view.statuses).map(([status, count]) => `${count} ${status}`);
+  out.line([`${view.matched} match`, ...counts].join(", "));
+  for (const { id, status, workflow } of view.runs) out.line(`  ${id} ${workflow} ${status}`);
   return 0;
 }
 

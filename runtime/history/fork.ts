@@ -76,6 +76,8 @@ export async function forkRun(
     workflow: definition.id,
     title: definition.title,
     definitionHash: hash,
+    definition: definition as unknown as Json,
+    actions: actionsOf(plan),
     input: after.input,
     attributes: options.attributes,
     tenant: history.loaded.tenant,

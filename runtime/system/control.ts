@@ -139,7 +139,27 @@ export interface BulkFilter {
   readonly status?: readonly WorkflowStatus[];
   readonly workflow?: string;
   readonly tenant?: string;
+  /** Has a task of this agent. */
+  readonly agent?: string;
+  /** Error code of the run, or of one of its tasks. */
+  readonly code?: string;
+  /** Created at or after, and before; epoch milliseconds. */
+  readonly sinceMs?: number;
+  readonly untilMs?: number;
   readonly attributes?: Readonly<Record<string, Json>>;
+}
+
+/** Which runs a filter matches now. */
+export interface BulkPreview {
+  readonly dryRun: true;
+  readonly matched: number;
+  readonly statuses: Readonly<Partial<Record<WorkflowStatus, number>>>;
+  /** The oldest hundred. */
+  readonly runs: readonly {
+    readonly id: string;
+    readonly workflow: string;
+    readonly status: WorkflowStatus;
+  }[];
 }
 
 export interface BulkView {
@@ -168,5 +188,7 @@ export interface ControlPort {
   decide(token: string, decision: Decision, by: Actor): Promise<CommandedRun>;
   /** One order to all runs that the filter matches, 10,000 at most; waits a few seconds for their answers. */
   bulk(order: Order, filter: BulkFilter, by: Operator): Promise<BulkView>;
+  /** What `bulk` would go to. Changes nothing. */
+  bulkPreview(filter: BulkFilter): Promise<BulkPreview>;
   bulkState(id: string): Promise<BulkView | undefined>;
 }

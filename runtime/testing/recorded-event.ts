@@ -128,6 +128,8 @@ function causeOfRun({ payload, type }: RecordedEntry): Cause | undefined {
     case "budget.raised":
       return { type: "run.budget", limits, reason };
     case "signal.received":
+      return { type: "run.signal", name, payload: (payload as Fields)["payload"] ?? null, reason };
+    // Its reason is the engine's own.
     case "signal.refused":
       return { type: "run.signal", name, payload: (payload as Fields)["payload"] ?? null };
     default:

@@ -113,6 +113,34 @@ describe("fork", slow, () => {
     });
   });
 
+  test("takes the latest definition, although no run has used it yet", async () => {
+    let id = "";
+    {
+      const options = { url: database.url, workflows: [chain], runAgent: featureAgent };
+      await using node = await openTestHost(options);
+      id = (await node.workflows.start({ workflow: "chain", input: { base: 4 } }, by)).id;
+      await node.until(id, "completed");
+    }
+    const newer = defineWorkflow({
+      id: "chain",
+      params: ["base"],
+      tasks: {
+        one: { do: "WORKER.add", with: { value: param("base") } },
+        two: { do: "WORKER.add", after: ["one"], with: { value: output("one", "value") } },
+        three: { do: "WORKER.add", after: ["two"], with: { value: 40 } },
+      },
+    });
+    const options = { url: database.url, workflows: [newer], runAgent: featureAgent };
+    await using node = await openTestHost(options);
+    const at = await seqOf(node, id, "task.succeeded", "one");
+    const fork = await node.history.fork(id, { at, definition: "latest" }, by);
+    const view = await node.until(fork, "completed");
+    expect(view.version).not.toBe((await node.workflows.get(id))?.version);
+    expect(await outputs(node, fork)).toMatchObject({ one: { value: 4 }, three: { value: 40 } });
+    const { items } = await node.workflows.list({ agent: "WORKER", forkedFrom: id });
+    expect(items.map((run) => run.id)).toEqual([fork]);
+  });
+
   test("goes on from where a run failed", async () => {
     let broken = true;
     const runAgent: RunAgent = async (call, hooks) => {
