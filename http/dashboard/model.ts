@@ -177,5 +177,8 @@ export function stageProgress(run: Run): StageProgress[] {
 export function spokenSummary(run: Run): string {
   const { title, status, tasks } = run.workflow;
   const failed = tasks.failed === 0 ? "" : `, ${tasks.failed} failed`;
-  return `${title} is ${status}: ${tasks.done} of ${tasks.total} tasks done, ${tasks.running} running${failed}.`;
+  if (status === "parked") return `${title} needs you: it is parked.`;
+  const parked = [...run.tasks.values()].filter((task) => task.status === "parked").length;
+  const waits = parked === 0 ? "" : `, ${parked} need you`;
+  return `${title} is ${status}: ${tasks.done} of ${tasks.total} tasks done, ${tasks.running} running${failed}${waits}.`;
 }

@@ -56,28 +56,37 @@ export function addressOf(change: Partial<typeof place.value>): string {
   return writePlace({ ...place.value, ...change });
 }
 
-async function act<T>(name: string, run_: () => Promise<T>): Promise<T | undefined> {
-  if (pending.value !== null) return undefined;
-  pending.value = name;
+/** What the server refused last, shown where it was asked for. */
+export const refusal = signal<{ subject: string; text: string } | null>(null);
+
+/** Names what a command is about, for its refusal to be shown there. */
+export function subjectOf(id: string, taskKey?: string): string {
+  return taskKey === undefined ? id : `${id}/${taskKey}`;
+}
+
+/** @returns Whether the server took it; else `refusal` says why not. */
+export async function order(
+  id: string,
+  path: string,
+  body: Readonly<Record<string, Json>>,
+  subject: string,
+): Promise<boolean> {
+  if (pending.value !== null) return false;
+  pending.value = subject;
+  refusal.value = null;
   try {
-    return await run_();
+    const reason = body["reason"] || "asked for on the dashboard";
+    const url = `/workflows/${encodeURIComponent(id)}/${path}`;
+    const workflow = await postJson<WorkflowView>(url, { ...body, reason });
+    receive({ type: "workflow", workflow });
+    return true;
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
-    notice.value = { tone: "bad", text: error.message };
-    return undefined;
+    refusal.value = { subject, text: error.message };
+    return false;
   } finally {
     pending.value = null;
   }
-}
-
-export type Control = "pause" | "resume" | "cancel" | "retry";
-
-export async function control(id: string, name: Control, task?: string): Promise<void> {
-  const body = { reason: "asked for on the dashboard", ...(task === undefined ? {} : { task }) };
-  const path = `/workflows/${encodeURIComponent(id)}/${name}`;
-  const after = await act(name, () => postJson<WorkflowView>(path, body));
-  if (after === undefined) return;
-  receive({ type: "workflow", workflow: after });
 }
 
 function receive(body: Extract<ServerFrame, { type: "event" }>["body"]): void {

@@ -6,22 +6,16 @@
 
 import type { JSX } from "preact";
 import { useRef } from "preact/hooks";
-import type { WorkflowStatus } from "../../../runtime/system.ts";
+import type { JournalEntry, WorkflowView } from "../../../runtime/system.ts";
+import { type Control, runControls } from "../controls.ts";
 import { durationBetween, formatDateTime, formatDuration, formatPercent } from "../format.ts";
 import { type Run, type StageProgress, stageProgress } from "../model.ts";
-import { type Control, control, nowMs, pending } from "../store.ts";
+import { stateOf } from "../run-state-store.ts";
+import { isOver, model, nowMs, order, pending, showUnexpected, subjectOf } from "../store.ts";
+import { NeedsYou } from "./needs-you.tsx";
 import { StartButton } from "./start.tsx";
 import { Badge, Bar } from "./status-icon.tsx";
-
-const ALLOWED: Readonly<Record<WorkflowStatus, readonly Control[]>> = {
-  pending: ["pause", "cancel"],
-  running: ["pause", "cancel"],
-  paused: ["resume", "cancel"],
-  parked: ["retry", "resume", "cancel"],
-  failed: ["retry"],
-  cancelled: ["retry"],
-  completed: [],
-};
+import { Refusal } from "./task-actions.tsx";
 
 const LABELS: Readonly<Record<Control, string>> = {
   pause: "Pause",
@@ -36,6 +30,10 @@ const TONES: Readonly<Record<Control, string>> = {
   retry: "primary",
   cancel: "quiet",
 };
+
+function labelOf(name: Control, status: WorkflowView["status"]): string {
+  return name === "retry" && status === "parked" ? "Let it go on" : LABELS[name];
+}
 
 export function RunCard(props: { run: Run }): JSX.Element {
   const { workflow } = props.run;
@@ -59,10 +57,13 @@ export function RunCard(props: { run: Run }): JSX.Element {
               : ` · ${formatDuration(steady(lasted, workflow.finishedAt))}`}
           </span>
         </div>
-        <Controls id={workflow.id} status={workflow.status} />
+        <Controls workflow={workflow} />
       </div>
       <Bar value={workflow.progress} label="Whole run" tone={`large s-${workflow.status}`} />
-      {workflow.error !== undefined && (
+      <Refusal subject={subjectOf(workflow.id)} />
+      <Pause workflow={workflow} />
+      <NeedsYou run={props.run} />
+      {workflow.error !== undefined && workflow.status !== "parked" && (
         <p class="error" role="alert">
           <strong>{workflow.error.code}</strong> {workflow.error.message}
         </p>
@@ -101,15 +102,46 @@ function Week(props: { stage: StageProgress }): JSX.Element {
   );
 }
 
-function Controls(props: { id: string; status: WorkflowStatus }): JSX.Element {
+/** Tasks that were at work when the run was paused, as its journal has it. */
+function inFlightAtPause(journal: readonly JournalEntry[]): number | undefined {
+  const payload = journal.findLast(({ type }) => type === "run.paused")?.payload;
+  const { inFlight } = (payload ?? {}) as { readonly inFlight?: unknown };
+  return typeof inFlight === "number" ? inFlight : undefined;
+}
+
+/** How far a paused run has come to rest. */
+function Pause(props: { workflow: WorkflowView }): JSX.Element | null {
+  const { id, status } = props.workflow;
+  const { inFlight = 0, pause = null } = stateOf(id) ?? {};
+  if (status !== "paused" || pause === null) return null;
+  const before = inFlightAtPause(model.value.journal);
+  const since = `Paused since ${formatDateTime(pause.since)}`;
+  if (pause.drained) return <p class="soft">{since}. Drained: no agent is at work for it.</p>;
+  const count =
+    before === undefined || before < inFlight
+      ? `${inFlight} still at work`
+      : `${before - inFlight} of ${before} ended, ${inFlight} still at work`;
+  return (
+    <p class="soft">
+      {since}. Draining: {count}; nothing further starts.
+    </p>
+  );
+}
+
+function Controls(props: { workflow: WorkflowView }): JSX.Element {
+  const { id, status } = props.workflow;
+  const subject = subjectOf(id);
+  const send = (name: Control): void => {
+    order(id, name, {}, subject).catch(showUnexpected);
+  };
   const dialog = useRef<HTMLDialogElement>(null);
   const press = (name: Control): void => {
     if (name === "cancel") dialog.current?.showModal();
-    else void control(props.id, name);
+    else send(name);
   };
   return (
     <div class="controls">
-      {ALLOWED[props.status].map((name) => (
+      {runControls(props.workflow).map((name) => (
         <button
           key={name}
           type="button"
@@ -117,10 +149,10 @@ function Controls(props: { id: string; status: WorkflowStatus }): JSX.Element {
           disabled={pending.value !== null}
           onClick={() => press(name)}
         >
-          {pending.value === name ? "One moment…" : LABELS[name]}
+          {labelOf(name, status)}
         </button>
       ))}
-      {ALLOWED[props.status].length <= 1 && <StartButton isFirst={props.status === "completed"} />}
+      {isOver(props.workflow) && <StartButton isFirst={status === "completed"} />}
       <dialog ref={dialog} aria-labelledby="cancel-title">
         <h2 id="cancel-title">Cancel this run?</h2>
         <p>
@@ -131,7 +163,7 @@ function Controls(props: { id: string; status: WorkflowStatus }): JSX.Element {
           <button type="submit" class="quiet">
             Keep it running
           </button>
-          <button type="submit" class="danger" onClick={() => void control(props.id, "cancel")}>
+          <button type="submit" class="danger" onClick={() => send("cancel")}>
             Cancel the run
           </button>
         </form>

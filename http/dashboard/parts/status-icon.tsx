@@ -54,7 +54,12 @@ const SHAPES: Readonly<Record<TaskStatus | WorkflowStatus, JSX.Element>> = {
   retrying: <path d="M13.8 5.2A6.5 6.5 0 1 0 14.5 8M14.2 1.8v3.6h-3.6" />,
   compensating: <path d="M5.8 3 2.5 6.3l3.3 3.3M2.7 6.3h6.8a3.6 3.6 0 0 1 0 7.2H6" />,
   compensated: <path d="M5.8 3 2.5 6.3l3.3 3.3M2.7 6.3h6.8a3.6 3.6 0 0 1 0 7.2H6" />,
-  parked: <path d="M5.5 3.5v9m5-9v9" stroke-width="2.4" />,
+  parked: (
+    <>
+      <path d="M8 1.5 15 14H1Z" class="solid" stroke-linejoin="round" />
+      <path d="M8 6.2v3.2m0 2.2v.1" class="cut" />
+    </>
+  ),
   paused: <path d="M5.5 3.5v9m5-9v9" stroke-width="2.4" />,
 };
 
@@ -82,11 +87,16 @@ export function StatusIcon(props: {
   );
 }
 
+/** As people read it: what is parked waits for one of them. */
+export function statusText(status: TaskStatus | WorkflowStatus): string {
+  return status === "parked" ? "needs you" : status;
+}
+
 export function Badge(props: { status: TaskStatus | WorkflowStatus }): JSX.Element {
   return (
     <span class={`badge s-${props.status}`}>
       <StatusIcon status={props.status} />
-      {props.status}
+      {statusText(props.status)}
     </span>
   );
 }

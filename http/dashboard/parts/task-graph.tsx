@@ -11,7 +11,7 @@ import { durationBetween, formatDuration } from "../format.ts";
 import { layoutGraph } from "../graph-layout.ts";
 import { type Run, taskFraction } from "../model.ts";
 import { go, nowMs, place } from "../store.ts";
-import { StatusIcon } from "./status-icon.tsx";
+import { StatusIcon, statusText } from "./status-icon.tsx";
 
 /** Left and right of the sheet, in CSS pixels; room for focus rings. As in `tasks.css`. */
 const FRAME_PADDING = 8;
@@ -121,6 +121,7 @@ export function taskStateText(task: TaskView, now: number): string {
       ? "running"
       : `running ${formatDuration(Math.floor(lasted / 1_000) * 1_000)}`;
   }
+  if (task.status === "parked") return statusText(task.status);
   if (task.finishedAt !== null && lasted !== undefined) {
     return task.status === "succeeded"
       ? `done in ${formatDuration(lasted)}`

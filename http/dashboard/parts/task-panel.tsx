@@ -11,13 +11,19 @@ import type { Page, TaskExplanation, TaskView } from "../../../runtime/system.ts
 import { getJson } from "../api.ts";
 import { durationBetween, formatDateTime, formatDuration, formatNumber } from "../format.ts";
 import { type Run, taskFraction } from "../model.ts";
-import { control, go, nowMs, pending } from "../store.ts";
+import { go, nowMs } from "../store.ts";
 import { JsonTree } from "./json-tree.tsx";
 import { Pairs, Panel } from "./panel.tsx";
 import { PlaceLink } from "./place-link.tsx";
 import { Badge, Bar, StatusIcon } from "./status-icon.tsx";
+import { TaskActions } from "./task-actions.tsx";
 
-const SETTLED = new Set<TaskView["status"]>(["running", "succeeded", "skipped", "compensated"]);
+const SETTLED = new Set<TaskView["status"]>(["succeeded", "skipped", "compensated"]);
+
+/** What runs in an agent is held by nothing; a wait for something else is explained. */
+function mayBeHeld({ kind, status }: TaskView): boolean {
+  return !SETTLED.has(status) && (status !== "running" || kind !== "action");
+}
 
 export function TaskPanel(props: { run: Run; task: TaskView }): JSX.Element {
   const { run, task } = props;
@@ -29,16 +35,8 @@ export function TaskPanel(props: { run: Run; task: TaskView }): JSX.Element {
     <Panel title={task.title} about="task" subject={task.key} onClose={close}>
       <p class="panel-state">
         <Badge status={task.status} />
-        {(task.status === "failed" || task.status === "cancelled") && (
-          <button
-            type="button"
-            disabled={pending.value !== null}
-            onClick={() => void control(run.workflow.id, "retry", task.key)}
-          >
-            Retry this task
-          </button>
-        )}
       </p>
+      <TaskActions key={task.key} workflow={run.workflow} task={task} />
       <Advance task={task} />
       <Facts task={task} />
       {task.error !== undefined && <Failure error={task.error} />}
@@ -138,11 +136,12 @@ function Failure(props: { error: ErrorRecord }): JSX.Element {
 function Reasons(props: { run: Run; task: TaskView }): JSX.Element | null {
   const { id, status, tasks } = props.run.workflow;
   const { key, status: taskStatus } = props.task;
+  const isHeld = mayBeHeld(props.task);
   const [reasons, setReasons] = useState<readonly string[]>([]);
   useEffect(() => {
     let isWanted = true;
     setReasons([]);
-    if (SETTLED.has(taskStatus)) return undefined;
+    if (!isHeld) return undefined;
     getJson<TaskExplanation>(
       `/workflows/${encodeURIComponent(id)}/tasks/${encodeURIComponent(key)}/explain`,
     ).then(
@@ -157,10 +156,10 @@ function Reasons(props: { run: Run; task: TaskView }): JSX.Element | null {
     return () => {
       isWanted = false;
     };
-  }, [id, status, tasks.done, key, taskStatus]);
+  }, [id, status, tasks.done, key, taskStatus, isHeld]);
   if (reasons.length === 0) return null;
   return (
-    <Part title="Why it is not running">
+    <Part title={taskStatus === "running" ? "What it waits for" : "Why it is not running"}>
       <ul class="why">
         {reasons.map((reason) => (
           <li key={reason}>{reason}</li>
