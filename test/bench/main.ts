@@ -4,6 +4,7 @@
  * @module
  */
 
+import { existsSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { availableParallelism, cpus, totalmem } from "node:os";
 import { parseArgs } from "node:util";
@@ -65,7 +66,7 @@ if (suite === undefined)
   throw new Error(`There is no suite "${flags.suite}": ${Object.keys(suites).join(", ")}`);
 const { benches } = suite;
 const runs = Number(flags.runs);
-const chosen = flags.only === undefined ? Object.keys(benches) : [flags.only];
+const chosen = flags.only === undefined ? Object.keys(benches) : flags.only.split(",");
 const figures: Figure[] = [];
 for (const name of chosen) {
   const bench = benches[name];
@@ -82,7 +83,7 @@ const subjects: Readonly<Record<string, string>> = {
 };
 const page = `# Benchmarks${subjects[flags.suite]}
 
-Made by \`${suite.command} -- --runs ${runs} --write\` on ${machine}. The machine is shared: read ratios and medians.
+Made by \`${suite.command} -- --runs ${runs}${flags.only === undefined ? "" : ` --only ${flags.only}`} --write\` on ${machine}. The machine is shared: read ratios and medians.
 
 ${toMarkdown(figures)}
 `;
@@ -103,6 +104,7 @@ if (missed.length > 0 && flags.strict) process.exitCode = 1;
 
 /** What `npm run soak -- --write` has written below the table; it stays. */
 async function longRuns(file: string): Promise<string> {
+  if (!existsSync(file)) return "";
   const [, section] = (await readFile(file, "utf8")).split("\n## Long runs\n");
   return section === undefined ? "" : `\n## Long runs\n${section}`;
 }
