@@ -17,6 +17,11 @@ const chainsPerRun = 160;
 /** What PostgreSQL's statistics need to be written. */
 const statisticsMs = 1_500;
 
+const startIsSlow =
+  "A start is six statements, and its run is loaded again by four more. One function that inserts, and handing the new run to the engine, is what to try first; how much of the gap that closes is not measured.";
+const queueIsSlow =
+  "Per task there are a commit that dispatches, one that takes the attempt and one that ends it, and BullMQ's own two, each with its share of JavaScript on one core; the start of each chain is the rest. See the start below.";
+
 const queued = chainOf(chainLength, false);
 const local = chainOf(chainLength, true);
 
@@ -57,6 +62,7 @@ async function benchBackend(
       values: rate.map((one, index) => one / (raw[index] ?? Number.NaN)),
       unit: "×",
       goal: { atLeast: 0.6 },
+      ifMissed: queueIsSlow,
       raw: { name: "raw jobs per second", value: middle(raw) },
     },
     { name: `the same in tasks per second, ${name}`, values: rate, unit: "/s" },
@@ -65,6 +71,7 @@ async function benchBackend(
       values: alone,
       unit: "ms",
       goal: { atMost: goalMs },
+      ifMissed: queueIsSlow,
     },
   ];
 }
@@ -102,6 +109,7 @@ async function benchLocal(
       values: rate,
       unit: "/s",
       goal: { atLeast: 4_000 },
+      ifMissed: startIsSlow,
     },
     { name: "transactions of the server for each of them", values: perTask, unit: "" },
     {
@@ -109,6 +117,7 @@ async function benchLocal(
       values: alone,
       unit: "×",
       goal: { atMost: 1.5 },
+      ifMissed: startIsSlow,
       raw,
     },
     {
@@ -116,9 +125,16 @@ async function benchLocal(
       values: starts,
       unit: "×",
       goal: { atMost: 1.5 },
+      ifMissed: startIsSlow,
       raw,
     },
-    { name: "start acknowledged, p99", values: slowest, unit: "ms", goal: { atMost: 20 } },
+    {
+      name: "start acknowledged, p99",
+      values: slowest,
+      unit: "ms",
+      goal: { atMost: 20 },
+      ifMissed: startIsSlow,
+    },
   ];
 }
 
