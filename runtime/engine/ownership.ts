@@ -69,8 +69,8 @@ export interface Ownership {
    * new owner's mailbox, and the runner aborts those that the new owner has given up.
    */
   drop(id: string): void;
-  /** Hands committed attempts to the queue. */
-  dispatch(run: OwnedRun, taskKey: string, attempt: number): void;
+  /** What the queue is told of a committed attempt. */
+  dispatchOf(run: OwnedRun, taskKey: string, attempt: number): Dispatch;
   /** Hands what else was committed to whoever performs it. */
   send(outgoing: readonly Outgoing[]): void;
 }
@@ -224,9 +224,8 @@ export function createOwnership(options: OwnershipOptions): Ownership {
     owned,
     load,
     send,
-    dispatch: (run, taskKey, attempt) => {
-      const priority = priorityOf(run, taskKey);
-      options.dispatch([{ workflowId: run.id, taskKey, attempt, priority }]);
+    dispatchOf: (run, taskKey, attempt) => {
+      return { workflowId: run.id, taskKey, attempt, priority: priorityOf(run, taskKey) };
     },
     loseOverdue,
     claim: async () => {
